@@ -1,0 +1,32 @@
+/* io.h - reading and writing files whole, and making them durable.
+ *
+ * All calls retry EINTR. Paths in messages are the caller's, as given. */
+#ifndef MCFS_BASE_IO_H
+#define MCFS_BASE_IO_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "engine/base/buf.h"
+
+/* Read up to n bytes at `off`; *ret_n < n only at the end of the file. */
+int io_pread(int fd, void *p, size_t n, uint64_t off, size_t *ret_n, const char *path,
+	struct err *e) MUST_CHECK;
+int io_pwrite(int fd, const void *p, size_t n, uint64_t off, const char *path,
+	struct err *e) MUST_CHECK;
+int io_write(int fd, const void *p, size_t n, const char *path, struct err *e) MUST_CHECK;
+/* Append what is left of the descriptor to the buffer; E_FORMAT when more than `max`. */
+int io_read_all(int fd, struct buf *b, size_t max, const char *path, struct err *e) MUST_CHECK;
+int io_read_file(int dirfd, const char *path, struct buf *b, size_t max, struct err *e) MUST_CHECK;
+/* fsync the directory `path` below dirfd ("." for dirfd itself). */
+int io_fsync_dir(int dirfd, const char *path, struct err *e) MUST_CHECK;
+/* Replace or make a file: temp file beside it, write, fsync, rename, fsync of the directory. After
+ * success it is durable; after failure the old file is untouched. `excl`: E_EXISTS when there. */
+int io_write_file(int dirfd, const char *path, struct span data, mode_t mode, bool excl,
+	struct err *e) MUST_CHECK;
+/* mkdir -p; existing directories are fine. Not durable by itself. */
+int io_mkdirs(const char *path, mode_t mode, struct err *e) MUST_CHECK;
+/* fsync + close, both checked; *fd becomes -1 in any case. */
+int io_sync_close(int *fd, const char *path, struct err *e) MUST_CHECK;
+
+#endif

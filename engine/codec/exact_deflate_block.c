@@ -1,0 +1,274 @@
+/* One block: count its symbols, choose its form as zlib does, write it.
+ *
+ * Everything is written through a 64-bit accumulator that is stored whole after each symbol; the
+ * code tables hold literals and lengths with their extra bits ready made, so that a symbol is
+ * written without a branch: a literal is a match whose distance takes no bits. */
+#include "engine/codec/exact_deflate_internal.h"
+
+enum { DIST_NONE = ED_D_CODES }; /* the "distance code" of a literal */
+
+/* The order in which the lengths of the bit length codes are sent. */
+static const uint8_t bl_order[ED_BL_CODES] = {
+	16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
+
+struct block {
+	uint16_t lit_freq[ED_L_CODES], dist_freq[DIST_NONE + 1], bl_freq[ED_BL_CODES];
+	struct ed_tree lit, dist, bl;
+	int max_bl; /* the last entry of bl_order that is sent */
+	/* Ready for emission: bits of literals and lengths, their number; likewise distances. */
+	uint32_t lit_bits[512];
+	uint8_t lit_n[512];
+	struct ed_code dist_code[DIST_NONE + 1];
+};
+
+static inline void put(struct ed_bits *b, uint64_t v, unsigned n)
+{
+	b->acc |= v << b->n;
+	b->n += n;
+}
+
+/* Move whole bytes out; writes 8, of which the further ones are overwritten later. */
+static inline void drain(struct ed_bits *b)
+{
+	uint64_t v = b->acc;
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+	v = __builtin_bswap64(v);
+#endif
+	memcpy(b->p, &v, 8);
+	b->p += b->n >> 3;
+	b->acc >>= b->n & 56;
+	b->n &= 7;
+}
+
+/* Code of a distance; of 0 (a literal) DIST_NONE. */
+static inline unsigned dist_code(unsigned dist)
+{
+	if (dist <= 4)
+		return dist == 0 ? DIST_NONE : dist - 1;
+	unsigned d = dist - 1;
+	unsigned top = 31u - (unsigned)__builtin_clz(d);
+	return 2 * top + (d >> (top - 1) & 1);
+}
+
+static unsigned len_code(unsigned len3)
+{
+	if (len3 == 255)
+		return 28;
+	if (len3 < 8)
+		return len3;
+	unsigned top = 31u - (unsigned)__builtin_clz(len3);
+	return 4 * (top - 1) + (len3 >> (top - 2) & 3);
+}
+
+static void count(struct block *b, const uint32_t *sym, unsigned n)
+{
+	uint16_t f[512] = {0};
+	memset(b->dist_freq, 0, sizeof b->dist_freq);
+	for (unsigned i = 0; i < n; i++) {
+		f[sym[i] & 511]++;
+		b->dist_freq[dist_code(sym[i] >> 16)]++;
+	}
+	memcpy(b->lit_freq, f, 256 * sizeof *f);
+	memset(b->lit_freq + 256, 0, sizeof b->lit_freq - 256 * sizeof *f);
+	b->lit_freq[ED_END_BLOCK] = 1;
+	for (unsigned i = 0; i < 256; i++) {
+		unsigned c = ED_END_BLOCK + 1 + len_code(i);
+		b->lit_freq[c] = (uint16_t)(b->lit_freq[c] + f[256 + i]);
+	}
+}
+
+/* Run-length code the lengths of a tree's codes: calls for every code of the bit length alphabet,
+ * with its extra bits. Only counts when `bits` is NULL. */
+static void walk_lengths(struct block *b, const struct ed_tree *t, struct ed_bits *bits)
+{
+	for (int i = 0; i <= t->max_code;) {
+		unsigned len = t->c[i].len;
+		int run = 1, left = t->max_code + 1 - i;
+		while (run < left && t->c[i + run].len == len)
+			run++;
+		i += run;
+		bool again = false; /* the length was just sent, so it can be repeated */
+		while (run > 0) {
+			unsigned code = len, extra = 0, nextra = 0;
+			int used = 1;
+			if (len == 0 && run >= 11) {
+				used = run < 138 ? run : 138;
+				code = 18, extra = (unsigned)used - 11, nextra = 7;
+			} else if (len == 0 && run >= 3) {
+				used = run;
+				code = 17, extra = (unsigned)used - 3, nextra = 3;
+			} else if (again && run >= 3) {
+				used = run < 6 ? run : 6;
+				code = 16, extra = (unsigned)used - 3, nextra = 2;
+			}
+			again = true;
+			run -= used;
+			if (!bits) {
+				b->bl_freq[code]++;
+				continue;
+			}
+			put(bits, b->bl.c[code].code, b->bl.c[code].len);
+			put(bits, extra, nextra);
+			drain(bits);
+		}
+	}
+}
+
+/* Both trees and the one that codes their lengths. Returns the size of the block in bits without
+ * its three header bits. */
+static uint32_t build(struct block *b)
+{
+	ed_tree_build(&b->lit, b->lit_freq, ED_LITLEN);
+	ed_tree_build(&b->dist, b->dist_freq, ED_DIST);
+	memset(b->bl_freq, 0, sizeof b->bl_freq);
+	walk_lengths(b, &b->lit, NULL);
+	walk_lengths(b, &b->dist, NULL);
+	ed_tree_build(&b->bl, b->bl_freq, ED_BITLEN);
+	b->max_bl = ED_BL_CODES - 1;
+	while (b->max_bl > 3 && b->bl.c[bl_order[b->max_bl]].len == 0)
+		b->max_bl--;
+	return b->lit.opt_len + b->dist.opt_len + b->bl.opt_len +
+		3 * ((uint32_t)b->max_bl + 1) + 5 + 5 + 4;
+}
+
+static void put_trees(struct block *b, struct ed_bits *bits)
+{
+	put(bits, (unsigned)b->lit.max_code - 256, 5);
+	put(bits, (unsigned)b->dist.max_code, 5);
+	put(bits, (unsigned)b->max_bl - 3, 4);
+	drain(bits);
+	for (int i = 0; i <= b->max_bl; i++) {
+		put(bits, b->bl.c[bl_order[i]].len, 3);
+		drain(bits);
+	}
+	walk_lengths(b, &b->lit, bits);
+	walk_lengths(b, &b->dist, bits);
+}
+
+/* The tables of put_symbols(), from codes of literals and lengths, and of distances. */
+static void emission_tables(struct block *b, const struct ed_code *lit, const struct ed_code *dist)
+{
+	for (unsigned i = 0; i < 256; i++) {
+		b->lit_bits[i] = lit[i].code;
+		b->lit_n[i] = (uint8_t)lit[i].len;
+		unsigned lc = len_code(i), extra = ed_len_extra[lc];
+		struct ed_code c = lit[ED_END_BLOCK + 1 + lc];
+		b->lit_bits[256 + i] = c.code | (i & ((1u << extra) - 1)) << c.len;
+		b->lit_n[256 + i] = (uint8_t)(c.len + extra);
+	}
+	memcpy(b->dist_code, dist, ED_D_CODES * sizeof *dist);
+	b->dist_code[DIST_NONE] = (struct ed_code){0, 0};
+}
+
+static void put_symbols(const struct block *b, struct ed_bits *out, const uint32_t *sym, unsigned n,
+	struct ed_code eob)
+{
+	static const uint8_t extra_of[DIST_NONE + 1] = {0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6,
+		6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 0};
+	struct ed_bits bits = *out;
+	for (unsigned i = 0; i < n; i++) {
+		unsigned lc = sym[i] & 511, dist = sym[i] >> 16;
+		unsigned dc = dist_code(dist), extra = extra_of[dc];
+		put(&bits, b->lit_bits[lc], b->lit_n[lc]);
+		put(&bits, b->dist_code[dc].code, b->dist_code[dc].len);
+		put(&bits, (dist - 1) & ((1u << extra) - 1), extra);
+		drain(&bits);
+	}
+	put(&bits, eob.code, eob.len);
+	drain(&bits);
+	*out = bits;
+}
+
+/* The fixed trees' codes, by the rule of RFC 1951 3.2.6. */
+static void fixed_codes(struct ed_code lit[288], struct ed_code dist[30])
+{
+	static const struct {
+		uint16_t first, end, code, len;
+	} part[] = {{0, 144, 0x30, 8}, {144, 256, 0x190, 9}, {256, 280, 0, 7}, {280, 288, 0xc0, 8}};
+	for (unsigned k = 0; k < 4; k++) {
+		for (unsigned i = part[k].first; i < part[k].end; i++) {
+			unsigned code = part[k].code + i - part[k].first, rev = 0;
+			for (unsigned bit = 0; bit < part[k].len; bit++)
+				rev |= (code >> bit & 1) << (part[k].len - 1 - bit);
+			lit[i] = (struct ed_code){(uint16_t)rev, part[k].len};
+		}
+	}
+	for (unsigned i = 0; i < ED_D_CODES; i++) {
+		unsigned rev = 0;
+		for (unsigned bit = 0; bit < 5; bit++)
+			rev |= (i >> bit & 1) << (4 - bit);
+		dist[i] = (struct ed_code){(uint16_t)rev, 5};
+	}
+}
+
+static void put_stored(struct ed_bits *bits, const uint8_t *p, size_t n)
+{
+	put(bits, 0, (8 - bits->n % 8) % 8);
+	put(bits, n & 0xffff, 16);
+	put(bits, ~n & 0xffff, 16);
+	drain(bits);
+	memcpy(bits->p, p, n);
+	bits->p += n;
+}
+
+/* Begin writing bits at the end of the output, where `need` more bytes fit. */
+static int bits_open(struct exact_deflate *d, size_t need, struct ed_bits *bits, struct err *e)
+{
+	int r = buf_reserve(d->out, need + 16, e);
+	if (r < 0)
+		return r;
+	*bits = (struct ed_bits){d->bit_acc, d->bit_n, d->out->p + d->out->len};
+	return 0;
+}
+
+static void bits_close(struct exact_deflate *d, const struct ed_bits *bits)
+{
+	d->out->len = (size_t)(bits->p - d->out->p);
+	d->bit_acc = bits->acc;
+	d->bit_n = bits->n;
+}
+
+void ed_bits_finish(struct exact_deflate *d)
+{
+	if (d->bit_n)
+		d->out->p[d->out->len++] = (uint8_t)d->bit_acc;
+	d->bit_n = 0;
+	d->bit_acc = 0;
+}
+
+int ed_block_flush(struct exact_deflate *d, size_t top, size_t end, bool last, struct err *e)
+{
+	struct block b;
+	struct ed_bits bits;
+
+	ed_slide(d, top);
+	count(&b, d->sym, d->nsym);
+	uint32_t dyn = (build(&b) + 3 + 7) >> 3;
+	uint32_t fixed = (b.lit.stat_len + b.dist.stat_len + 3 + 7) >> 3;
+	uint32_t best = fixed <= dyn ? fixed : dyn;
+	size_t stored = end - d->block_start;
+	bool can_store = d->block_start >= d->window_base;
+
+	int r = bits_open(d, best + stored * (can_store && stored + 4 <= best), &bits, e);
+	if (r < 0)
+		return r;
+	if (stored + 4 <= best && can_store) {
+		put(&bits, last, 3);
+		put_stored(&bits, d->in + d->block_start, stored);
+	} else if (fixed == best) {
+		struct ed_code lit[288], dist[ED_D_CODES];
+		fixed_codes(lit, dist);
+		put(&bits, 1 << 1 | last, 3);
+		emission_tables(&b, lit, dist);
+		put_symbols(&b, &bits, d->sym, d->nsym, lit[ED_END_BLOCK]);
+	} else {
+		put(&bits, 2 << 1 | last, 3);
+		put_trees(&b, &bits);
+		emission_tables(&b, b.lit.c, b.dist.c);
+		put_symbols(&b, &bits, d->sym, d->nsym, b.lit.c[ED_END_BLOCK]);
+	}
+	bits_close(d, &bits);
+	d->nsym = 0;
+	d->block_start = end;
+	return 0;
+}

@@ -1,0 +1,161 @@
+/* exact_deflate_internal.h - shared by the exact_deflate*.c files only.
+ *
+ * exact_deflate.c        entry, headers and trailers
+ * exact_deflate_lazy.c   levels 4 to 9: match search and lazy parse
+ * exact_deflate_fast.c   levels 1 to 3: greedy parse
+ * exact_deflate_block.c  one block of symbols: choice of form, emission
+ * exact_deflate_tree.c   Huffman code lengths and codes
+ *
+ * The parsers put symbols into `struct exact_deflate` and call ed_block_flush() whenever zlib
+ * would end a block. */
+#ifndef MCFS_CODEC_EXACT_DEFLATE_INTERNAL_H
+#define MCFS_CODEC_EXACT_DEFLATE_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "engine/codec/exact_deflate.h"
+
+/* The constants of the format and of zlib at windowBits 15, memLevel 8. */
+enum {
+	ED_MIN_MATCH = 3,
+	ED_MAX_MATCH = 258,
+	ED_WINDOW = 32768,
+	/* zlib refills its window when less than this is ahead, and looks no further back than
+	 * the window less this. */
+	ED_MIN_LOOKAHEAD = ED_MAX_MATCH + ED_MIN_MATCH + 1,
+	ED_MAX_DIST = ED_WINDOW - ED_MIN_LOOKAHEAD,
+	ED_TOO_FAR = 4096,	  /* a match of 3 bytes from further away is not worth it */
+	ED_BLOCK_SYMBOLS = 16383, /* zlib ends a block here: lit_bufsize - 1 */
+	ED_HASH_SIZE = 32768,
+
+	ED_L_CODES = 286,
+	ED_D_CODES = 30,
+	ED_BL_CODES = 19,
+	ED_MAX_CODE_BITS = 15,
+	ED_END_BLOCK = 256
+};
+
+/* A level is nothing but four limits. */
+struct ed_limits {
+	uint16_t good;	/* a previous match this long: search a quarter of the chain */
+	uint16_t lazy;	/* this long: do not search for a better one (levels 1-3: do not index) */
+	uint16_t nice;	/* stop searching at this length */
+	uint16_t chain; /* chain entries looked at */
+};
+
+/* A symbol: low 9 bits are a literal or 256 + (length - 3); the high 16 are the distance or 0. */
+static inline uint32_t ed_sym_match(unsigned len, unsigned dist)
+{
+	return (uint32_t)dist << 16 | (256 + len - ED_MIN_MATCH);
+}
+
+/* A Huffman code: bit-reversed code and its length. */
+struct ed_code {
+	uint16_t code, len;
+};
+
+struct ed_tree {
+	struct ed_code c[ED_L_CODES + 2];
+	int max_code;	   /* the largest symbol with a code */
+	uint32_t opt_len;  /* bits of the data with this tree */
+	uint32_t stat_len; /* bits of the data with the fixed tree */
+};
+
+struct ed_bits {
+	uint64_t acc;
+	unsigned n; /* bits in acc, fewer than 8 between symbols */
+	uint8_t *p;
+};
+
+struct ed_fast {
+	uint32_t head[ED_HASH_SIZE];
+	uint32_t prev[ED_WINDOW];
+};
+
+struct exact_deflate {
+	struct buf *out;
+	uint64_t bit_acc; /* bits of the last, unfinished byte */
+	unsigned bit_n;
+	unsigned nsym;
+	uint32_t sym[ED_BLOCK_SYMBOLS + 1];
+	const uint8_t *in;
+	size_t n;
+	size_t block_start;
+	size_t window_base; /* the input position zlib's window would begin at */
+	union {
+		struct ed_fast fast;
+	} u;
+};
+
+/* zlib's three-byte hash: 15 bits, 5 a byte. Entries that share a value by accident share a chain,
+ * so they count against the chain limit. */
+static inline unsigned ed_hash3(const uint8_t *p)
+{
+	return ((unsigned)p[0] << 10 ^ (unsigned)p[1] << 5 ^ p[2]) & (ED_HASH_SIZE - 1);
+}
+
+static inline uint32_t ed_load32(const uint8_t *p)
+{
+	uint32_t v;
+	memcpy(&v, p, sizeof v);
+	return v;
+}
+
+static inline uint64_t ed_load64(const uint8_t *p)
+{
+	uint64_t v;
+	memcpy(&v, p, sizeof v);
+	return v;
+}
+
+/* How many bytes a and b have in common, at most max. */
+static inline unsigned ed_common(const uint8_t *a, const uint8_t *b, unsigned max)
+{
+	unsigned i = 0;
+	while (i + 8 <= max) {
+		uint64_t x = ed_load64(a + i) ^ ed_load64(b + i);
+		if (x)
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+			return i + (unsigned)__builtin_ctzll(x) / 8;
+#else
+			return i + (unsigned)__builtin_clzll(x) / 8;
+#endif
+		i += 8;
+	}
+	while (i < max && a[i] == b[i])
+		i++;
+	return i;
+}
+
+/* zlib slides its window by 32 KiB at the top of its loop when fewer than ED_MIN_LOOKAHEAD bytes
+ * are ahead in it and the position is ED_MAX_DIST into the upper half. All that is visible of it:
+ * a block that began before the window can no longer be stored, and what lies at offset 0 of the
+ * window can not be matched. `pos` is the position at the top of the loop. */
+static inline void ed_slide(struct exact_deflate *d, size_t pos)
+{
+	size_t rel = pos - d->window_base;
+	if (rel > ED_WINDOW + ED_MAX_DIST ||
+		(rel == ED_WINDOW + ED_MAX_DIST && d->n - pos < ED_MIN_LOOKAHEAD))
+		d->window_base += ED_WINDOW;
+}
+
+/* Huffman codes for the frequencies; see exact_deflate_tree.c. */
+enum ed_alphabet { ED_LITLEN, ED_DIST, ED_BITLEN };
+void ed_tree_build(struct ed_tree *t, const uint16_t *freq, enum ed_alphabet a);
+extern const uint8_t ed_len_code[256], ed_len_extra[29], ed_dist_extra[30];
+extern const struct ed_code ed_fixed_lit[288], ed_fixed_dist[30];
+
+/* Write the collected symbols as one block that covers the input from block_start to `end`.
+ * `top` is the position at the top of zlib's loop. */
+int ed_block_flush(struct exact_deflate *d, size_t top, size_t end, bool last, struct err *e) MUST_CHECK;
+/* Fill up the last byte. Needs no memory beyond what the last block reserved. */
+void ed_bits_finish(struct exact_deflate *d);
+
+/* Parse d->in, writing all blocks. */
+int ed_parse_fast(struct exact_deflate *d, const struct ed_limits *l, struct err *e) MUST_CHECK;
+int ed_parse_lazy(struct exact_deflate *d, const struct ed_limits *l, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,222 @@
+/* Huffman trees as zlib builds them.
+ *
+ * Many trees are optimal; which one zlib takes follows from the order in which its binary heap
+ * gives out nodes of equal frequency. So the heap must be the same heap: same initial order, same
+ * sift-down, same comparison (frequency, then depth; the earlier wins when both are equal). A heap
+ * entry here is one word, frequency, depth and node packed, so that a comparison is one too. */
+#include "engine/codec/exact_deflate_internal.h"
+
+enum {
+	NODE_BITS = 10, /* 2 * 286 + 1 nodes */
+	DEPTH_BITS = 6, /* with 16,384 occurrences no tree is deeper than 22 */
+	FREQ_SHIFT = NODE_BITS + DEPTH_BITS,
+	NODE_MASK = (1 << NODE_BITS) - 1,
+	MAX_NODES = 2 * ED_L_CODES + 1
+};
+
+const uint8_t ed_len_extra[29] = {
+	0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
+const uint8_t ed_dist_extra[30] = {0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9,
+	10, 10, 11, 11, 12, 12, 13, 13};
+
+struct heap {
+	uint32_t e[MAX_NODES + 2]; /* from 1; e[len + 1] is UINT32_MAX */
+	unsigned len;
+	uint16_t sorted[MAX_NODES + 1]; /* nodes by falling rank, filled from the end */
+	unsigned nsorted;
+	uint16_t dad[MAX_NODES];
+	uint8_t bits[MAX_NODES];
+	uint16_t bl_count[ED_MAX_CODE_BITS + 1];
+};
+
+/* Is a "smaller" than b, or equal: then a still goes first. */
+static inline bool goes_first(uint32_t a, uint32_t b)
+{
+	return a <= (b | NODE_MASK);
+}
+
+static inline void sift_down(struct heap *h, unsigned k, uint32_t v)
+{
+	unsigned j = 2 * k;
+	while (j <= h->len) {
+		j += goes_first(h->e[j + 1], h->e[j]);
+		if (goes_first(v, h->e[j]))
+			break;
+		h->e[k] = h->e[j];
+		k = j;
+		j *= 2;
+	}
+	h->e[k] = v;
+}
+
+static inline unsigned pop(struct heap *h)
+{
+	unsigned node = h->e[1] & NODE_MASK;
+	uint32_t v = h->e[h->len];
+	h->e[h->len--] = UINT32_MAX;
+	sift_down(h, 1, v);
+	return node;
+}
+
+/* Fill the heap with the symbols in use, at least two, and return the largest. */
+static int heap_fill(struct heap *h, const uint16_t *freq, unsigned elems)
+{
+	int max_code = -1;
+	h->len = 0;
+	for (unsigned i = 0; i < elems; i++) {
+		h->e[h->len + 1] = (uint32_t)freq[i] << FREQ_SHIFT | i;
+		h->len += freq[i] != 0;
+		max_code = freq[i] ? (int)i : max_code;
+	}
+	while (h->len < 2) {
+		unsigned node = max_code < 2 ? (unsigned)++max_code : 0;
+		h->e[++h->len] = 1u << FREQ_SHIFT | node;
+	}
+	h->e[h->len + 1] = UINT32_MAX;
+	for (unsigned k = h->len / 2; k >= 1; k--)
+		sift_down(h, k, h->e[k]);
+	return max_code;
+}
+
+/* Join the two rarest nodes until one is left. */
+static void heap_join(struct heap *h, unsigned elems)
+{
+	unsigned node = elems;
+	h->nsorted = 0;
+	do {
+		uint32_t a = h->e[1];
+		unsigned n = pop(h);
+		uint32_t b = h->e[1];
+		unsigned m = b & NODE_MASK;
+		h->sorted[h->nsorted++] = (uint16_t)n;
+		h->sorted[h->nsorted++] = (uint16_t)m;
+		h->dad[n] = h->dad[m] = (uint16_t)node;
+		uint32_t da = a >> NODE_BITS & ((1 << DEPTH_BITS) - 1);
+		uint32_t db = b >> NODE_BITS & ((1 << DEPTH_BITS) - 1);
+		uint32_t depth = (da > db ? da : db) + 1;
+		uint32_t freq = (a >> FREQ_SHIFT) + (b >> FREQ_SHIFT);
+		sift_down(h, 1, freq << FREQ_SHIFT | depth << NODE_BITS | node);
+		node++;
+	} while (h->len >= 2);
+	h->sorted[h->nsorted++] = (uint16_t)(h->e[1] & NODE_MASK);
+}
+
+/* Code lengths from the tree, root first; too long ones are cut. Returns how many were. */
+static int lengths_from_tree(struct heap *h, int max_code, unsigned max_bits)
+{
+	int overflow = 0;
+	memset(h->bl_count, 0, sizeof h->bl_count);
+	h->bits[h->sorted[h->nsorted - 1]] = 0;
+	for (unsigned i = h->nsorted - 1; i-- > 0;) {
+		unsigned n = h->sorted[i];
+		unsigned bits = h->bits[h->dad[n]] + 1u;
+		if (bits > max_bits) {
+			bits = max_bits;
+			overflow++;
+		}
+		h->bits[n] = (uint8_t)bits;
+		if ((int)n <= max_code)
+			h->bl_count[bits]++;
+	}
+	return overflow;
+}
+
+/* Make room for the codes that were cut by lengthening others, then hand the lengths out anew, the
+ * longest to the rarest. */
+static void lengths_repair(struct heap *h, int overflow, int max_code, unsigned max_bits)
+{
+	do {
+		unsigned bits = max_bits - 1;
+		while (h->bl_count[bits] == 0)
+			bits--;
+		h->bl_count[bits]--;
+		h->bl_count[bits + 1] = (uint16_t)(h->bl_count[bits + 1] + 2);
+		h->bl_count[max_bits]--;
+		overflow -= 2;
+	} while (overflow > 0);
+	unsigned i = 0;
+	for (unsigned bits = max_bits; bits; bits--) {
+		for (unsigned left = h->bl_count[bits]; left;) {
+			unsigned n = h->sorted[i++];
+			if ((int)n > max_code)
+				continue;
+			h->bits[n] = (uint8_t)bits;
+			left--;
+		}
+	}
+}
+
+static inline unsigned reverse15(unsigned v)
+{
+	v = (v & 0x5555) << 1 | (v >> 1 & 0x5555);
+	v = (v & 0x3333) << 2 | (v >> 2 & 0x3333);
+	v = (v & 0x0f0f) << 4 | (v >> 4 & 0x0f0f);
+	v = (v & 0x00ff) << 8 | (v >> 8 & 0x00ff);
+	return v >> 1;
+}
+
+static void codes_from_lengths(struct ed_tree *t, const uint16_t *bl_count)
+{
+	unsigned next[ED_MAX_CODE_BITS + 1], code = 0;
+	next[0] = 0;
+	for (unsigned bits = 1; bits <= ED_MAX_CODE_BITS; bits++) {
+		code = (code + bl_count[bits - 1]) << 1;
+		next[bits] = code;
+	}
+	for (int i = 0; i <= t->max_code; i++) {
+		unsigned len = t->c[i].len;
+		if (len)
+			t->c[i].code = (uint16_t)(reverse15(next[len]++) >> (15 - len));
+	}
+}
+
+/* The length of a symbol's code in the fixed tree, plus its extra bits in either tree. */
+static unsigned fixed_len(unsigned sym)
+{
+	return sym < 144 ? 8 : sym < 256 ? 9 : sym < 280 ? 7 : 8;
+}
+
+static unsigned extra_bits(unsigned sym, enum ed_alphabet a)
+{
+	static const uint8_t bitlen_extra[3] = {2, 3, 7};
+	switch (a) {
+	case ED_LITLEN:
+		return sym > ED_END_BLOCK ? ed_len_extra[sym - ED_END_BLOCK - 1] : 0;
+	case ED_DIST:
+		return ed_dist_extra[sym];
+	default:
+		return sym >= 16 ? bitlen_extra[sym - 16] : 0;
+	}
+}
+
+/* Sizes of the block's data. A symbol that occurs never costs nothing. */
+static void sizes(struct ed_tree *t, const uint16_t *freq, enum ed_alphabet a)
+{
+	uint32_t opt = 0, stat = 0;
+	for (int i = 0; i <= t->max_code; i++) {
+		unsigned extra = extra_bits((unsigned)i, a);
+		opt += freq[i] * (t->c[i].len + extra);
+		stat += freq[i] * ((a == ED_LITLEN ? fixed_len((unsigned)i) : 5) + extra);
+	}
+	t->opt_len = opt;
+	t->stat_len = stat;
+}
+
+void ed_tree_build(struct ed_tree *t, const uint16_t *freq, enum ed_alphabet a)
+{
+	static const uint16_t elems_of[] = {ED_L_CODES, ED_D_CODES, ED_BL_CODES};
+	static const uint8_t max_bits_of[] = {15, 15, 7};
+	struct heap h;
+	unsigned elems = elems_of[a], max_bits = max_bits_of[a];
+
+	t->max_code = heap_fill(&h, freq, elems);
+	memset(h.bits, 0, elems);
+	heap_join(&h, elems);
+	int overflow = lengths_from_tree(&h, t->max_code, max_bits);
+	if (overflow)
+		lengths_repair(&h, overflow, t->max_code, max_bits);
+	for (unsigned i = 0; i < elems; i++)
+		t->c[i] = (struct ed_code){0, h.bits[i]};
+	codes_from_lengths(t, h.bl_count);
+	sizes(t, freq, a);
+}

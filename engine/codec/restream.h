@@ -1,0 +1,34 @@
+/* restream.h - compressed streams as the bytes inside them and how to get the very stream back.
+ *
+ * A "recipe" names a way to make the stream from its plain bytes. It is only ever handed out after
+ * the stream was made again and compared, to the last bit. Recipes are part of the store's format
+ * (docs/FORMAT.md, "Recipes"); the list is open at its end, and a recipe never changes meaning.
+ *
+ *   0          none: the stream itself is the plain form
+ *   0x11..0x19 zlib stream, deflate as zlib makes it at level 1..9
+ *   0x21..0x29 gzip stream, the same; the plain form starts with the 10 header bytes
+ */
+#ifndef MCFS_CODEC_RESTREAM_H
+#define MCFS_CODEC_RESTREAM_H
+
+#include "engine/codec/inflate.h"
+
+#define RECIPE_NONE 0u
+
+struct restreamer; /* one thread's working memory */
+int restreamer_new(struct restreamer **ret, struct err *e) MUST_CHECK;
+void restreamer_free(struct restreamer *rs);
+
+/* Inflate `stream` (all of it must be one stream) into *plain (appended) and tell which recipe
+ * could make it again, without proof. RECIPE_NONE, and *plain as it was, when it is not a stream
+ * of this kind or inflates to more than `max`. */
+int restream_open(struct restreamer *rs, enum stream_wrap wrap, struct span stream, size_t max,
+	struct buf *plain, unsigned *ret_recipe, struct err *e) MUST_CHECK;
+/* Find the recipe that makes `stream` from `plain`, starting with `guess`; RECIPE_NONE if none. */
+int restream_prove(struct restreamer *rs, unsigned guess, struct span stream, struct span plain,
+	unsigned *ret_recipe, struct err *e) MUST_CHECK;
+/* Make the stream: appended to *out. E_CORRUPT for a recipe this version does not know. */
+int restream_make(struct restreamer *rs, unsigned recipe, struct span plain, struct buf *out,
+	struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,72 @@
+/* The interface's thin front: dispatch, and what all implementations share. */
+#include "engine/object/object.h"
+
+int object_list(struct object_place *p, const char *dir, object_each fn, void *ctx, struct err *e)
+{
+	return p->ops->list(p, dir, fn, ctx, e);
+}
+
+int object_size(struct object_place *p, const char *key, uint64_t *ret, struct err *e)
+{
+	return p->ops->size(p, key, ret, e);
+}
+
+int object_read(struct object_place *p, const char *key, uint64_t off, size_t n, struct buf *out,
+	struct err *e)
+{
+	return p->ops->read(p, key, off, n, out, e);
+}
+
+int object_get(struct object_place *p, const char *key, size_t max, struct buf *out, struct err *e)
+{
+	uint64_t size;
+	int r = p->ops->size(p, key, &size, e);
+	if (r < 0)
+		return r;
+	if (size > max)
+		return err_set(e, E_CORRUPT, 0, "object '%s' is larger than %zu bytes", key, max);
+	return p->ops->read(p, key, 0, (size_t)size, out, e);
+}
+
+int object_put(struct object_place *p, const char *key, struct span s, bool replace, struct err *e)
+{
+	return p->ops->put(p, key, s, replace, e);
+}
+
+int object_remove(struct object_place *p, const char *key, struct err *e)
+{
+	return p->ops->remove(p, key, e);
+}
+
+int object_begin(struct object_place *p, struct object_writer **ret, struct err *e)
+{
+	return p->ops->begin(p, ret, e);
+}
+
+int object_append(struct object_writer *w, struct span s, struct err *e)
+{
+	return w->place->ops->append(w, s, e);
+}
+
+int object_read_back(struct object_writer *w, uint64_t off, size_t n, struct buf *out,
+	struct err *e)
+{
+	return w->place->ops->read_back(w, off, n, out, e);
+}
+
+int object_commit(struct object_writer *w, const char *key, struct err *e)
+{
+	return w->place->ops->commit(w, key, e);
+}
+
+void object_abort(struct object_writer *w)
+{
+	if (w)
+		w->place->ops->abort(w);
+}
+
+void object_place_free(struct object_place *p)
+{
+	if (p)
+		p->ops->free(p);
+}

@@ -1,0 +1,80 @@
+/* object.h - where the objects of a store live: a small interface with one implementation a kind
+ * of place. A key is a relative path such as "packs/ab/<id>"; its parts are [a-z0-9._-].
+ *
+ * Promises of every implementation: an object appears whole under its key or not at all; when put
+ * or commit returned 0 it survives a power cut; an object never changes except by put with
+ * `replace`. Errors: E_NOTFOUND, E_EXISTS, E_NOSPACE, E_IO, E_NOMEM.
+ *
+ * Threads: all calls may come from several threads; one writer belongs to one thread at a time. */
+#ifndef MCFS_OBJECT_OBJECT_H
+#define MCFS_OBJECT_OBJECT_H
+
+#include <stdbool.h>
+
+#include "engine/base/buf.h"
+
+struct object_place;  /* a place that holds objects */
+struct object_writer; /* an object being written, not yet visible */
+
+/* Called for each object; return non-zero to stop, which is then the result of the listing. */
+typedef int (*object_each)(void *ctx, const char *name, uint64_t size, struct err *e);
+
+struct object_ops {
+	int (*list)(struct object_place *, const char *dir, object_each fn, void *ctx, struct err *);
+	int (*size)(struct object_place *, const char *key, uint64_t *ret, struct err *);
+	int (*read)(struct object_place *, const char *key, uint64_t off, size_t n,
+		struct buf *out, struct err *);
+	int (*put)(struct object_place *, const char *key, struct span, bool replace, struct err *);
+	int (*remove)(struct object_place *, const char *key, struct err *);
+	int (*begin)(struct object_place *, struct object_writer **, struct err *);
+	int (*append)(struct object_writer *, struct span, struct err *);
+	int (*read_back)(struct object_writer *, uint64_t off, size_t n, struct buf *, struct err *);
+	int (*commit)(struct object_writer *, const char *key, struct err *);
+	void (*abort)(struct object_writer *);
+	void (*free)(struct object_place *);
+};
+
+struct object_place {
+	const struct object_ops *ops;
+};
+struct object_writer {
+	struct object_place *place;
+};
+
+/* All objects right below `dir` (not recursive), in no order; a missing directory is empty. Names
+ * that are not objects (temporary files) are left out. */
+int object_list(struct object_place *p, const char *dir, object_each fn, void *ctx,
+	struct err *e) MUST_CHECK;
+int object_size(struct object_place *p, const char *key, uint64_t *ret, struct err *e) MUST_CHECK;
+/* Append up to n bytes from `off`; fewer only at the object's end. */
+int object_read(struct object_place *p, const char *key, uint64_t off, size_t n, struct buf *out,
+	struct err *e) MUST_CHECK;
+/* The whole object; E_CORRUPT when larger than `max`. */
+int object_get(struct object_place *p, const char *key, size_t max, struct buf *out,
+	struct err *e) MUST_CHECK;
+int object_put(struct object_place *p, const char *key, struct span s, bool replace,
+	struct err *e) MUST_CHECK;
+int object_remove(struct object_place *p, const char *key, struct err *e) MUST_CHECK;
+
+int object_begin(struct object_place *p, struct object_writer **ret, struct err *e) MUST_CHECK;
+int object_append(struct object_writer *w, struct span s, struct err *e) MUST_CHECK;
+/* Append to *out n bytes of what was appended to the writer so far. */
+int object_read_back(struct object_writer *w, uint64_t off, size_t n, struct buf *out,
+	struct err *e) MUST_CHECK;
+/* Make it durable and visible under `key`; the writer is gone either way. E_EXISTS when taken. */
+int object_commit(struct object_writer *w, const char *key, struct err *e) MUST_CHECK;
+void object_abort(struct object_writer *w);
+void object_place_free(struct object_place *p);
+
+/* A local directory. `create`: it may be missing or empty, but nothing else. */
+int object_dir_open(struct object_place **ret, const char *path, bool create,
+	struct err *e) MUST_CHECK;
+
+/* A place that wraps another (takes ownership) and fails its Nth changing operation, for tests:
+ * `fail_at` counts appends, commits, puts and removals from 1; 0 never fails. `kill`: instead of
+ * an error the process ends at once, as with kill -9. */
+int object_faulty_new(struct object_place **ret, struct object_place *inner, unsigned long fail_at,
+	bool kill, struct err *e) MUST_CHECK;
+unsigned long object_faulty_count(const struct object_place *p);
+
+#endif

@@ -1,0 +1,291 @@
+/* Objects as files below a local directory. A writer is a temporary file in "tmp/": commit is
+ * fsync, link to the key, fsync of the directory, unlink of the temporary name. What a crash
+ * leaves in tmp/ is removed when it is older than a day. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/base/cleanup.h"
+#include "engine/base/io.h"
+#include "engine/object/object.h"
+
+#define STALE_SECONDS (24 * 3600)
+
+struct dir_place {
+	struct object_place base;
+	int fd;
+	char *path;
+};
+
+struct dir_writer {
+	struct object_writer base;
+	int fd;
+	uint64_t size;
+	char tmp[32];
+};
+
+static struct dir_place *place_of(struct object_place *p)
+{
+	return (struct dir_place *)p;
+}
+
+static bool is_object_name(const char *n)
+{
+	size_t len = strlen(n);
+	return n[0] != '.' && !(len > 4 && strcmp(n + len - 4, ".tmp") == 0);
+}
+
+static int dir_list(struct object_place *p, const char *dir, object_each fn, void *ctx,
+	struct err *e)
+{
+	int fd = openat(place_of(p)->fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return err_set(e, E_IO, errno, "open '%s/%s'", place_of(p)->path, dir);
+	CLEANUP_DIR DIR *d = fdopendir(fd);
+	if (!d) {
+		int sys = errno;
+		close(fd);
+		return err_set(e, E_IO, sys, "open '%s/%s'", place_of(p)->path, dir);
+	}
+	for (;;) {
+		errno = 0;
+		struct dirent *de = readdir(d);
+		if (!de && errno)
+			return err_set(e, E_IO, errno, "list '%s/%s'", place_of(p)->path, dir);
+		if (!de)
+			return 0;
+		struct stat st;
+		if (!is_object_name(de->d_name) ||
+			fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		int r = fn(ctx, de->d_name, S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0, e);
+		if (r)
+			return r;
+	}
+}
+
+static int dir_size(struct object_place *p, const char *key, uint64_t *ret, struct err *e)
+{
+	struct stat st;
+	if (fstatat(place_of(p)->fd, key, &st, 0) < 0)
+		return err_set(e, E_IO, errno, "object '%s'", key);
+	*ret = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int dir_read(struct object_place *p, const char *key, uint64_t off, size_t n,
+	struct buf *out, struct err *e)
+{
+	CLEANUP_FD int fd = openat(place_of(p)->fd, key, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, E_IO, errno, "open object '%s'", key);
+	int r = buf_reserve(out, n, e);
+	size_t got = 0;
+	if (r == 0)
+		r = io_pread(fd, out->p + out->len, n, off, &got, key, e);
+	out->len += got;
+	return r;
+}
+
+/* Make the directories that a key needs ("packs/ab"), durably. */
+static int make_parent(struct dir_place *d, const char *key, struct err *e)
+{
+	CLEANUP_FREE char *path = strdup(key);
+	if (!path)
+		return err_set(e, E_NOMEM, 0, "no memory for a path");
+	for (char *slash = strchr(path, '/'), *last = NULL; slash;
+		last = slash, slash = strchr(slash + 1, '/')) {
+		*slash = 0;
+		if (mkdirat(d->fd, path, 0700) < 0 && errno != EEXIST)
+			return err_set(e, E_IO, errno, "make '%s/%s'", d->path, path);
+		/* Its name is in the directory above, which must be on disk before what is below
+		 * counts. A crash between the two leaves it unsynced, so this is not left out when
+		 * the directory was there. */
+		if (last)
+			*last = 0;
+		int r = io_fsync_dir(d->fd, last ? path : ".", e);
+		if (last)
+			*last = '/';
+		*slash = '/';
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int dir_put(struct object_place *p, const char *key, struct span s, bool replace,
+	struct err *e)
+{
+	int r = strchr(key, '/') ? make_parent(place_of(p), key, e) : 0;
+	return r < 0 ? r : io_write_file(place_of(p)->fd, key, s, 0600, !replace, e);
+}
+
+static int dir_remove(struct object_place *p, const char *key, struct err *e)
+{
+	if (unlinkat(place_of(p)->fd, key, 0) < 0)
+		return err_set(e, E_IO, errno, "remove object '%s'", key);
+	return 0;
+}
+
+static int dir_begin(struct object_place *p, struct object_writer **ret, struct err *e)
+{
+	struct dir_place *d = place_of(p);
+	struct dir_writer *w = calloc(1, sizeof *w);
+	if (!w)
+		return err_set(e, E_NOMEM, 0, "no memory for a writer");
+	uint64_t salt;
+	if (getrandom(&salt, sizeof salt, 0) != sizeof salt)
+		salt = (uint64_t)getpid() << 32 ^ (uint64_t)time(NULL);
+	snprintf(w->tmp, sizeof w->tmp, "tmp/%016llx.tmp", (unsigned long long)salt);
+	w->base.place = p;
+	/* A store that was copied without its empty folders gets this one back. */
+	mkdirat(d->fd, "tmp", 0700);
+	w->fd = openat(d->fd, w->tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (w->fd < 0) {
+		int sys = errno;
+		free(w);
+		return err_set(e, E_IO, sys, "create a file in '%s/tmp'", d->path);
+	}
+	*ret = &w->base;
+	return 0;
+}
+
+static int dir_append(struct object_writer *ow, struct span s, struct err *e)
+{
+	struct dir_writer *w = (struct dir_writer *)ow;
+	/* By position: after a failure half way nothing is in the wrong place. */
+	int r = io_pwrite(w->fd, s.p, s.n, w->size, place_of(ow->place)->path, e);
+	if (r == 0)
+		w->size += s.n;
+	return r;
+}
+
+static int dir_read_back(struct object_writer *ow, uint64_t off, size_t n, struct buf *out,
+	struct err *e)
+{
+	struct dir_writer *w = (struct dir_writer *)ow;
+	int r = buf_reserve(out, n, e);
+	size_t got = 0;
+	if (r == 0)
+		r = io_pread(w->fd, out->p + out->len, n, off, &got, w->tmp, e);
+	out->len += got;
+	return r;
+}
+
+static void dir_abort(struct object_writer *ow)
+{
+	struct dir_writer *w = (struct dir_writer *)ow;
+	if (w->fd >= 0)
+		close(w->fd);
+	unlinkat(place_of(ow->place)->fd, w->tmp, 0);
+	free(w);
+}
+
+static int dir_commit(struct object_writer *ow, const char *key, struct err *e)
+{
+	struct dir_writer *w = (struct dir_writer *)ow;
+	struct dir_place *d = place_of(ow->place);
+	int r = make_parent(d, key, e);
+	if (r == 0)
+		r = io_sync_close(&w->fd, d->path, e);
+	if (r == 0 && linkat(d->fd, w->tmp, d->fd, key, 0) < 0)
+		r = err_set(e, errno == EEXIST ? E_EXISTS : E_IO, errno, "create object '%s'", key);
+	if (r == 0) {
+		CLEANUP_FREE char *copy = strdup(key);
+		r = copy ? io_fsync_dir(d->fd, dirname(copy), e)
+			 : err_set(e, E_NOMEM, 0, "no memory for a path");
+	}
+	dir_abort(ow);
+	return r;
+}
+
+static void dir_free(struct object_place *p)
+{
+	struct dir_place *d = place_of(p);
+	if (d->fd >= 0)
+		close(d->fd);
+	free(d->path);
+	free(d);
+}
+
+static const struct object_ops dir_ops = {
+	.list = dir_list,
+	.size = dir_size,
+	.read = dir_read,
+	.put = dir_put,
+	.remove = dir_remove,
+	.begin = dir_begin,
+	.append = dir_append,
+	.read_back = dir_read_back,
+	.commit = dir_commit,
+	.abort = dir_abort,
+	.free = dir_free,
+};
+
+static void remove_stale(int fd)
+{
+	int t = openat(fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP_DIR DIR *d = t < 0 ? NULL : fdopendir(t);
+	for (struct dirent *de; d && (de = readdir(d));) {
+		struct stat st;
+		if (de->d_name[0] != '.' &&
+			fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(st.st_mode) && st.st_mtime < time(NULL) - STALE_SECONDS)
+			unlinkat(dirfd(d), de->d_name, 0);
+	}
+}
+
+static int must_be_empty(struct dir_place *d, struct err *e)
+{
+	int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		return err_set(e, E_IO, errno, "open '%s'", d->path);
+	for (struct dirent *de; (de = readdir(dir));) {
+		if (strcmp(de->d_name, "config") == 0)
+			return err_set(e, E_EXISTS, 0, "'%s' holds a store already", d->path);
+		if (strcmp(de->d_name, ".") && strcmp(de->d_name, "..") &&
+			strcmp(de->d_name, "lost+found") && strcmp(de->d_name, "tmp"))
+			return err_set(e, E_EXISTS, 0,
+				"'%s' is not empty (it holds '%s'); give a new or empty directory",
+				d->path, de->d_name);
+	}
+	return 0;
+}
+
+int object_dir_open(struct object_place **ret, const char *path, bool create, struct err *e)
+{
+	int r;
+	if (create && (r = io_mkdirs(path, 0700, e)) < 0)
+		return r;
+	struct dir_place *d = calloc(1, sizeof *d);
+	if (!d)
+		return err_set(e, E_NOMEM, 0, "no memory for a store");
+	d->base.ops = &dir_ops;
+	d->path = strdup(path);
+	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = !d->path   ? err_set(e, E_NOMEM, 0, "no memory for a store")
+	    : d->fd < 0 ? err_set(e, E_IO, errno, "open store '%s'", path)
+			: 0;
+	if (r == 0 && create)
+		r = must_be_empty(d, e);
+	if (r == 0 && create && mkdirat(d->fd, "tmp", 0700) < 0 && errno != EEXIST)
+		r = err_set(e, E_IO, errno, "make '%s/tmp'", path);
+	if (r < 0) {
+		dir_free(&d->base);
+		return r;
+	}
+	remove_stale(d->fd);
+	*ret = &d->base;
+	return 0;
+}

@@ -1,0 +1,201 @@
+#include "engine/snapshot/backup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/base/cleanup.h"
+#include "engine/snapshot/backup_walk.h"
+#include "engine/snapshot/resolve.h"
+#include "engine/snapshot/sources.h"
+
+#define LEVEL_DEFAULT 6
+#define POOL_BUDGET ((size_t)24 << 20)
+
+static struct timestamp now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (struct timestamp){t.tv_sec, (uint32_t)t.tv_nsec};
+}
+
+/* Who and where, for the list of snapshots. */
+static int describe(struct snapshot *sn, const struct backup_options *opt, struct err *e)
+{
+	char host[256] = "unknown";
+	gethostname(host, sizeof host - 1);
+	struct passwd *pw = getpwuid(geteuid());
+	sn->begin = now();
+	sn->host = strdup(host);
+	sn->user = strdup(pw ? pw->pw_name : "unknown");
+	sn->program = strdup(opt->program ? opt->program : "mcfs");
+	if (!sn->host || !sn->user || !sn->program)
+		return err_set(e, E_NOMEM, 0, "no memory for a snapshot");
+	crypto_random(sn->id.b, ID_BYTES);
+	for (size_t i = 0; i < opt->n_tags; i++) {
+		int r = snapshot_tag_add(sn, opt->tags[i], e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The same source in the newest snapshot of this host that has it. */
+static const struct content *find_old(struct walk *w, const struct snapshot_list *l,
+	const struct snapshot *sn, const struct snapshot_source *src, struct entry *ret,
+	struct plain **hold)
+{
+	for (size_t i = l->n; i-- > 0;) {
+		if (strcmp(l->v[i].host, sn->host) != 0)
+			continue;
+		for (size_t k = 0; k < l->v[i].n_sources; k++) {
+			const struct snapshot_source *o = &l->v[i].sources[k];
+			if (strcmp(o->path, src->path) == 0 &&
+				resolve_path(w->s, &w->in.coders[0], &l->v[i], o->name, ret, hold,
+					NULL) == 0)
+				return &ret->content;
+		}
+	}
+	return NULL;
+}
+
+/* A directory that only leads to sources: "a" of "a/world". Its metadata are the real ones. */
+static int add_between(const struct snapshot_source *v, const char *name_end,
+	struct tree_builder *up, const struct content *tree, struct err *e)
+{
+	struct stat st;
+	size_t below = strlen(name_end); /* "/world" */
+	CLEANUP_FREE char *path = strndup(v->path, strlen(v->path) - below);
+	if (!path)
+		return err_set(e, E_NOMEM, 0, "no memory for a path");
+	struct entry en = {.type = NODE_DIR, .mode = 0755, .nlink = 1};
+	if (stat(*path ? path : "/", &st) == 0)
+		entry_from_stat(&en, &st);
+	const char *start = name_end;
+	while (start > v->name && start[-1] != '/')
+		start--;
+	en.name = span_of(start, (size_t)(name_end - start));
+	en.content = *tree;
+	return tree_builder_add(up, &en, e);
+}
+
+/* Sources [0, n) share the first `skip` bytes of their names; build the directory below that. */
+static int build_root(struct walk *w, const struct snapshot_list *l, struct snapshot *sn,
+	struct snapshot_source *v, size_t n, size_t skip, struct content *ret, struct err *e)
+{
+	struct tree_builder *b;
+	int r = tree_builder_new(&b, w->s, &w->in.coders[0], NULL, e);
+	if (r < 0)
+		return r;
+	for (size_t i = 0, k; i < n && r == 0; i = k) {
+		size_t len = strcspn(v[i].name + skip, "/");
+		for (k = i + 1; k < n; k++)
+			if (strncmp(v[k].name + skip, v[i].name + skip, len) != 0 ||
+				(v[k].name[skip + len] != '/' && v[k].name[skip + len] != 0))
+				break;
+		if (v[i].name[skip + len] == 0) {
+			CLEANUP_PLAIN struct plain *hold = NULL;
+			struct entry old;
+			const struct content *oc = find_old(w, l, sn, &v[i], &old, &hold);
+			r = walk_source(w, v[i].path, v[i].name + skip, b, oc ? &old : NULL, e);
+		} else {
+			struct content sub;
+			r = build_root(w, l, sn, v + i, k - i, skip + len + 1, &sub, e);
+			if (r == 0 && !w->opt->dry_run)
+				r = add_between(&v[i], v[i].name + skip + len, b, &sub, e);
+		}
+	}
+	if (r < 0) {
+		tree_builder_free(b);
+		return r;
+	}
+	return tree_builder_finish(b, ret, e);
+}
+
+static void fill_counts(struct snapshot *sn, const struct walk *w)
+{
+	sn->files = w->counts.files;
+	sn->dirs = w->counts.dirs;
+	sn->others = w->counts.others;
+	sn->bytes = w->counts.bytes;
+	sn->files_new = w->counts.files_new;
+	sn->files_changed = w->counts.files_changed;
+	sn->files_unreadable = w->counts.unreadable;
+	sn->files_restless = w->counts.restless;
+}
+
+static int commit(struct walk *w, const struct snapshot_list *l, struct backup_result *ret,
+	struct err *e)
+{
+	struct snapshot *sn = &ret->sn;
+	int r = store_commit(w->s, &w->in.coders[0], e);
+	if (r < 0)
+		return r;
+	store_stats(w->s, &ret->stats);
+	sn->added_bytes = ret->stats.new_bytes;
+	sn->added_blobs = ret->stats.new_blobs;
+	sn->end = now();
+	snapshot_pick_name(l, sn->begin, sn->name);
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].generation >= sn->generation) {
+			sn->generation = l->v[i].generation;
+			sn->previous = l->v[i].self;
+		}
+	sn->generation++;
+	return snapshot_write(w->s, sn, false, e);
+}
+
+static int run(struct walk *w, const struct backup_options *opt, const struct snapshot_list *l,
+	struct backup_result *ret, struct err *e)
+{
+	int r = opt->dry_run ? 0 : store_begin(w->s, opt->level ? opt->level : LEVEL_DEFAULT, e);
+	if (r == 0)
+		r = build_root(w, l, &ret->sn, ret->sn.sources, ret->sn.n_sources, 0,
+			&ret->sn.root, e);
+	fill_counts(&ret->sn, w);
+	ret->problems = w->counts.unreadable + w->counts.restless + w->counts.missing;
+	if (r == 0 && w->counts.missing == ret->sn.n_sources)
+		r = err_set(e, E_NOTFOUND, 0, "none of the sources can be read");
+	if (r == 0 && !opt->dry_run)
+		r = commit(w, l, ret, e);
+	return r;
+}
+
+int backup_run(struct store *s, const struct backup_options *opt, struct backup_result *ret,
+	struct err *e)
+{
+	struct snapshot_list l;
+	struct walk w;
+	*ret = (struct backup_result){0};
+	int r = snapshot_list_load(&l, s, e);
+	if (r < 0)
+		return r;
+	r = snapshot_check_rollback(&l, s, opt->state_dir, e);
+	if (r == 0)
+		r = describe(&ret->sn, opt, e);
+	if (r == 0)
+		r = sources_resolve(opt->paths, opt->n_paths, &ret->sn.sources, &ret->sn.n_sources,
+			e);
+	if (r == 0)
+		r = walk_init(&w, s, opt, POOL_BUDGET, e);
+	if (r == 0) {
+		r = run(&w, opt, &l, ret, e);
+		walk_end(&w);
+		if (r < 0)
+			store_abort(s);
+	}
+	snapshot_list_free(&l);
+	if (r == 0 && !opt->dry_run && opt->state_dir) {
+		/* Our own snapshot is the newest this machine has seen. */
+		struct snapshot_list one = {.v = &ret->sn, .n = 1};
+		r = snapshot_check_rollback(&one, s, opt->state_dir, e);
+	}
+	if (r < 0)
+		snapshot_free(&ret->sn);
+	return r;
+}

@@ -1,0 +1,48 @@
+/* backup.h - make a snapshot: walk the sources, store what is new, commit.
+ *
+ * Files that are unchanged since the last snapshot of the same source (size, times, inode) are
+ * not opened. A failure of one file is a problem that is reported and counted; a failure of the
+ * store ends the run, and the store is as before. */
+#ifndef MCFS_SNAPSHOT_BACKUP_H
+#define MCFS_SNAPSHOT_BACKUP_H
+
+#include <signal.h>
+
+#include "engine/snapshot/filter.h"
+#include "engine/snapshot/snapobj.h"
+
+struct backup_progress {
+	uint64_t files, bytes; /* seen so far */
+	uint64_t read_files, read_bytes;
+	const char *path; /* where it is now */
+};
+
+struct backup_options {
+	const char *const *paths;
+	size_t n_paths;
+	const char *const *tags;
+	size_t n_tags;
+	const struct filter *filter; /* or NULL */
+	bool one_file_system, dry_run;
+	int level;	   /* of compression; 0: the default */
+	unsigned threads;  /* 0: one a processor */
+	const char *program; /* name and version, for the record */
+	const char *state_dir;
+	/* Called from the calling thread; either may be NULL. */
+	void (*on_progress)(void *ctx, const struct backup_progress *p);
+	void (*on_problem)(void *ctx, const char *path, const struct err *e);
+	void *ctx;
+	const volatile sig_atomic_t *cancel; /* non-zero: stop with E_CANCELLED */
+};
+
+struct backup_result {
+	struct snapshot sn;    /* without an id after a dry run; free with snapshot_free() */
+	uint64_t problems;     /* files (or sources) that were not read whole or changed */
+	struct store_stats stats;
+};
+
+/* E_NOTFOUND when none of the sources exists. */
+int backup_run(struct store *s, const struct backup_options *opt, struct backup_result *ret,
+	struct err *e) MUST_CHECK;
+
+#endif

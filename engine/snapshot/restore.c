@@ -1,0 +1,641 @@
+#include "engine/snapshot/restore.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "engine/base/cleanup.h"
+#include "engine/base/io.h"
+#include "engine/snapshot/dirnames.h"
+#include "engine/snapshot/extract.h"
+#include "engine/snapshot/resolve.h"
+#include "engine/snapshot/tree.h"
+#include "engine/snapshot/xattrs.h"
+
+#define POOL_BUDGET ((size_t)32 << 20)
+#define ITEMS_MAX 64 /* files of one directory under way at once; each holds a descriptor */
+
+struct link_seen {
+	uint64_t ino, dev;
+	char *path; /* from the target */
+};
+
+struct item {
+	struct item *next;
+	struct entry en;
+	struct buf hold;
+	char name[256], tmp[32];
+	int fd;
+	struct extract_file file;
+};
+
+struct run {
+	struct store *s;
+	const struct restore_options *opt;
+	struct restore_result *ret;
+	struct extract x;
+	struct buf path; /* from the target, for messages */
+	int top;	 /* the target */
+	struct link_seen *links;
+	size_t n_links, cap_links;
+	unsigned long tmp_no;
+};
+
+struct dir {
+	int fd; /* -1 in a dry run below a directory that does not exist yet */
+	struct item *first, **last;
+	size_t n;
+};
+
+static const char *path_of(const struct run *w)
+{
+	return w->path.len ? (const char *)w->path.p : ".";
+}
+
+static int path_push(struct run *w, const char *name, size_t *mark, struct err *e)
+{
+	*mark = w->path.len;
+	int r = buf_reserve(&w->path, strlen(name) + 2, e);
+	if (r < 0)
+		return r;
+	if (w->path.len)
+		w->path.p[w->path.len++] = '/';
+	memcpy(w->path.p + w->path.len, name, strlen(name) + 1);
+	w->path.len += strlen(name);
+	return 0;
+}
+
+static void path_pop(struct run *w, size_t mark)
+{
+	w->path.len = mark;
+	w->path.p[mark] = 0;
+}
+
+static void say(struct run *w, enum restore_verb verb)
+{
+	if (w->opt->on_item)
+		w->opt->on_item(w->opt->ctx, verb, path_of(w));
+}
+
+/* One thing could not be restored: say so and go on. Lack of memory or space, and the user's
+ * interruption, end the run. */
+static int problem(struct run *w, struct err *own, struct err *e)
+{
+	if (own->code == E_NOMEM || own->code == E_NOSPACE || own->code == E_CANCELLED) {
+		*e = *own;
+		return err_wrap(e, "restore '%s'", path_of(w));
+	}
+	w->ret->problems++;
+	w->ret->damaged += own->code == E_CORRUPT;
+	if (w->opt->on_problem)
+		w->opt->on_problem(w->opt->ctx, path_of(w), own);
+	return 0;
+}
+
+/* ---- metadata ---- */
+
+static void proc_path(int dirfd, const char *name, char out[300])
+{
+	snprintf(out, 300, "/proc/self/fd/%d/%s", dirfd, name);
+}
+
+/* Owner first: it may clear mode bits. ACLs before the mode, which they would change; times last. */
+static int apply_metadata(int dirfd, const char *name, const struct entry *en, struct err *e)
+{
+	char path[300];
+	unsigned failed;
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+		{.tv_sec = en->mtime.s, .tv_nsec = en->mtime.ns}};
+	proc_path(dirfd, name, path);
+	if (fchownat(dirfd, name, en->uid, en->gid, AT_SYMLINK_NOFOLLOW) < 0 &&
+		(errno != EPERM || geteuid() == 0))
+		return err_set(e, E_IO, errno, "set the owner");
+	int r = xattrs_apply(path, en->xattrs, &failed, e);
+	if (r < 0)
+		return r;
+	if (en->type != NODE_SYMLINK && fchmodat(dirfd, name, en->mode, 0) < 0)
+		return err_set(e, E_IO, errno, "set the mode");
+	if (utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_set(e, E_IO, errno, "set the time");
+	if (failed)
+		return err_set(e, E_IO, 0, "%u extended attributes could not be set", failed);
+	return 0;
+}
+
+/* ---- removing ---- */
+
+static int remove_tree(struct run *w, int dirfd, const char *name, struct err *e)
+{
+	struct stat st;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : err_set(e, E_IO, errno, "look at it");
+	if (!S_ISDIR(st.st_mode))
+		return unlinkat(dirfd, name, 0) < 0 ? err_set(e, E_IO, errno, "remove it") : 0;
+	CLEANUP_FD int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, E_IO, errno, "open it");
+	struct dirnames names = {0};
+	int r;
+	do {
+		r = dirnames_next(&names, fd, name, e);
+		for (size_t i = 0; r == 0 && i < names.n; i++)
+			r = remove_tree(w, fd, dirnames_at(&names, i), e);
+	} while (r == 0 && names.n);
+	dirnames_free(&names);
+	if (r == 0 && unlinkat(dirfd, name, AT_REMOVEDIR) < 0)
+		r = err_set(e, E_IO, errno, "remove it");
+	return r;
+}
+
+/* Remove what the snapshot's directory does not have. Both sides come in the same order. */
+static int delete_extra(struct run *w, int fd, const struct content *dir, struct err *e)
+{
+	struct dirnames names = {0};
+	struct tree_iter it;
+	struct entry en;
+	int r = tree_iter_open(&it, w->s, &w->x.coders[0], dir, 0, e);
+	if (r < 0)
+		return r;
+	int more = tree_iter_next(&it, &en, e);
+	do {
+		r = more < 0 ? more : dirnames_next(&names, fd, path_of(w), e);
+		for (size_t i = 0; r == 0 && i < names.n; i++) {
+			const char *name = dirnames_at(&names, i);
+			struct span n = span_of(name, strlen(name));
+			size_t mark;
+			while (more == 1 && entry_name_cmp(en.name, n) < 0)
+				more = tree_iter_next(&it, &en, e);
+			if (more < 0)
+				r = more;
+			else if (more == 0 || entry_name_cmp(en.name, n) != 0) {
+				struct err own = ERR_INIT;
+				r = path_push(w, name, &mark, e);
+				if (r < 0)
+					break;
+				say(w, RESTORE_DELETE);
+				w->ret->deleted++;
+				if (!w->opt->dry_run && remove_tree(w, fd, name, &own) < 0)
+					r = problem(w, &own, e);
+				path_pop(w, mark);
+			}
+		}
+	} while (r == 0 && names.n);
+	dirnames_free(&names);
+	tree_iter_close(&it);
+	return r;
+}
+
+/* Make room for something that is not a directory, or for a directory where something else is. */
+static int clear_place(struct run *w, int dirfd, const char *name, bool want_dir, bool *ret_there,
+	struct err *e)
+{
+	struct stat st;
+	*ret_there = false;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : err_set(e, E_IO, errno, "look at it");
+	if (S_ISDIR(st.st_mode) && want_dir) {
+		*ret_there = true;
+		return 0;
+	}
+	if (S_ISDIR(st.st_mode) && !w->opt->delete_extra)
+		return err_set(e, E_EXISTS, 0,
+			"a directory is in its place (--delete would remove it)");
+	return remove_tree(w, dirfd, name, e);
+}
+
+/* ---- hard links ---- */
+
+static struct link_seen *find_link(struct run *w, const struct entry *en)
+{
+	for (size_t i = 0; i < w->n_links; i++)
+		if (w->links[i].ino == en->ino && w->links[i].dev == en->dev)
+			return &w->links[i];
+	return NULL;
+}
+
+static int remember_link(struct run *w, const struct entry *en, struct err *e)
+{
+	if (w->n_links == w->cap_links) {
+		size_t cap = w->cap_links ? w->cap_links * 2 : 64;
+		struct link_seen *l = realloc(w->links, cap * sizeof *l);
+		if (!l)
+			return err_set(e, E_NOMEM, 0, "no memory for hard links");
+		w->links = l;
+		w->cap_links = cap;
+	}
+	char *path = strdup(path_of(w));
+	if (!path)
+		return err_set(e, E_NOMEM, 0, "no memory for hard links");
+	w->links[w->n_links++] = (struct link_seen){en->ino, en->dev, path};
+	return 0;
+}
+
+/* Open the directory of a path below the target without following links. */
+static int open_parent(struct run *w, const char *path, const char **ret_name)
+{
+	int fd = fcntl(w->top, F_DUPFD_CLOEXEC, 0);
+	for (;;) {
+		size_t n = strcspn(path, "/");
+		if (!path[n]) {
+			*ret_name = path;
+			return fd;
+		}
+		char part[256];
+		snprintf(part, sizeof part, "%.*s", (int)n, path);
+		int next = openat(fd, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		close(fd);
+		if (next < 0)
+			return -1;
+		fd = next;
+		path += n + 1;
+	}
+}
+
+static int make_link(struct run *w, const struct link_seen *l, int dirfd, const char *name,
+	struct err *e)
+{
+	const char *first;
+	bool there;
+	CLEANUP_FD int from = open_parent(w, l->path, &first);
+	if (from < 0)
+		return err_set(e, E_IO, errno, "find '%s' to link to", l->path);
+	int r = clear_place(w, dirfd, name, false, &there, e);
+	if (r == 0 && linkat(from, first, dirfd, name, 0) < 0)
+		r = err_set(e, E_IO, errno, "link to '%s'", l->path);
+	return r;
+}
+
+/* ---- files ---- */
+
+static void item_free(struct item *it)
+{
+	if (it->fd >= 0)
+		close(it->fd);
+	buf_free(&it->hold);
+	free(it);
+}
+
+/* A region file is put together from many places: read it back and compare before it counts. */
+static int check_item(struct run *w, struct item *it, struct err *e)
+{
+	bool always = it->en.content.kind == CONTENT_REGION;
+	if (!always && !w->opt->verify)
+		return 0;
+	if (w->opt->verify && fdatasync(it->fd) < 0)
+		return err_set(e, E_IO, errno, "write it to the disk");
+	int r = extract_verify(w->s, &w->x.coders[0], it->fd, &it->en.content, it->en.size, e);
+	if (r == 0 && w->opt->verify)
+		w->ret->verified++;
+	return r;
+}
+
+static int item_publish(struct run *w, struct dir *d, struct item *it, struct err *e)
+{
+	bool there;
+	int r = extract_wait(&it->file, e);
+	if (r == 0)
+		r = check_item(w, it, e);
+	if (r == 0 && close(take_fd(&it->fd)) < 0)
+		r = err_set(e, E_IO, errno, "close it");
+	if (r == 0)
+		r = clear_place(w, d->fd, it->name, false, &there, e);
+	int meta = r;
+	if (r == 0) /* attributes that cannot be set are no reason to lose the contents */
+		meta = apply_metadata(d->fd, it->tmp, &it->en, e);
+	if (r == 0 && renameat(d->fd, it->tmp, d->fd, it->name) < 0)
+		r = err_set(e, E_IO, errno, "put it in its place");
+	if (r < 0) {
+		unlinkat(d->fd, it->tmp, 0);
+		return r;
+	}
+	w->ret->files++;
+	w->ret->bytes += it->en.size;
+	return meta;
+}
+
+static int finish_item(struct run *w, struct dir *d, struct item *it, struct err *e)
+{
+	size_t mark;
+	struct err own = ERR_INIT;
+	int r = path_push(w, it->name, &mark, e);
+	if (r < 0) {
+		(void)!extract_wait(&it->file, NULL);
+		unlinkat(d->fd, it->tmp, 0);
+		return r;
+	}
+	if (item_publish(w, d, it, &own) < 0)
+		r = problem(w, &own, e);
+	path_pop(w, mark);
+	if (w->opt->on_progress)
+		w->opt->on_progress(w->opt->ctx, w->ret->files, w->ret->bytes);
+	return r;
+}
+
+static int drain(struct run *w, struct dir *d, size_t most, struct err *e)
+{
+	int r = 0;
+	while (d->first && r == 0 && (d->n > most || extract_is_done(&d->first->file))) {
+		struct item *it = d->first;
+		d->first = it->next;
+		if (!d->first)
+			d->last = &d->first;
+		d->n--;
+		r = finish_item(w, d, it, e);
+		item_free(it);
+	}
+	return r;
+}
+
+static void abandon(struct dir *d)
+{
+	while (d->first) {
+		struct item *it = d->first;
+		d->first = it->next;
+		(void)!extract_wait(&it->file, NULL);
+		unlinkat(d->fd, it->tmp, 0);
+		item_free(it);
+	}
+}
+
+/* The item owns its entry's bytes: the tree's may go away. */
+static struct item *item_new(const struct entry *en, const char *name, struct err *e)
+{
+	struct item *it = calloc(1, sizeof *it);
+	if (!it || buf_add(&it->hold, en->xattrs.p, en->xattrs.n, e) < 0 ||
+		buf_add(&it->hold, en->content.inline_data.p, en->content.inline_data.n, e) < 0) {
+		if (it)
+			buf_free(&it->hold);
+		free(it);
+		err_set(e, E_NOMEM, 0, "no memory for a file");
+		return NULL;
+	}
+	it->fd = -1;
+	it->en = *en;
+	it->en.xattrs.p = it->hold.p;
+	it->en.content.inline_data.p = it->hold.p ? it->hold.p + en->xattrs.n : NULL;
+	snprintf(it->name, sizeof it->name, "%s", name);
+	return it;
+}
+
+static int restore_file(struct run *w, struct dir *d, const char *name, const struct entry *en,
+	struct err *e)
+{
+	struct item *it = item_new(en, name, e);
+	if (!it)
+		return E_NOMEM;
+	snprintf(it->tmp, sizeof it->tmp, ".mcfs-%lx-%lx.tmp", (unsigned long)getpid(),
+		w->tmp_no++);
+	it->fd = openat(d->fd, it->tmp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r = it->fd < 0 ? err_set(e, E_IO, errno, "create it")
+			   : extract_start(&w->x, &it->file, it->fd, &it->en.content, en->size, e);
+	if (r < 0) {
+		if (it->fd >= 0)
+			unlinkat(d->fd, it->tmp, 0);
+		item_free(it);
+		return r;
+	}
+	*d->last = it;
+	d->last = &it->next;
+	d->n++;
+	return 0;
+}
+
+static int restore_special(struct run *w, struct dir *d, const char *name, const struct entry *en,
+	struct err *e)
+{
+	bool there;
+	int r = clear_place(w, d->fd, name, false, &there, e);
+	if (r < 0)
+		return r;
+	if (en->type == NODE_SYMLINK) {
+		CLEANUP_FREE char *t = strndup((const char *)en->target.p, en->target.n);
+		if (!t)
+			return err_set(e, E_NOMEM, 0, "no memory for a link");
+		r = symlinkat(t, d->fd, name);
+	} else {
+		r = mknodat(d->fd, name, entry_mode_bits(en) | 0600,
+			makedev(en->rdev_major, en->rdev_minor));
+	}
+	if (r < 0)
+		return err_set(e, E_IO, errno, "create it");
+	w->ret->others++;
+	return apply_metadata(d->fd, name, en, e);
+}
+
+/* What is there already may stay, by the user's choice. */
+static bool keep_existing(struct run *w, struct dir *d, const char *name, const struct entry *en)
+{
+	struct stat st;
+	if (w->opt->overwrite == OVERWRITE_ALWAYS || d->fd < 0 ||
+		fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	if (w->opt->overwrite == OVERWRITE_NEVER)
+		return true;
+	return (st.st_mode & S_IFMT) == entry_mode_bits(en) && en->type == NODE_FILE &&
+	       (uint64_t)st.st_size == en->size && st.st_mtim.tv_sec == en->mtime.s &&
+	       (uint32_t)st.st_mtim.tv_nsec == en->mtime.ns;
+}
+
+static int restore_leaf(struct run *w, struct dir *d, const char *name, const struct entry *en,
+	struct err *e)
+{
+	if (keep_existing(w, d, name, en)) {
+		say(w, RESTORE_KEEP);
+		w->ret->kept++;
+		if (w->opt->dry_run || w->opt->overwrite == OVERWRITE_NEVER)
+			return 0;
+		return apply_metadata(d->fd, name, en, e);
+	}
+	if (en->damaged)
+		return err_set(e, E_FORMAT, 0,
+			"could not be read when the snapshot was made; nothing to restore");
+	say(w, RESTORE_WRITE);
+	if (w->opt->dry_run) {
+		w->ret->files += en->type == NODE_FILE;
+		w->ret->others += en->type != NODE_FILE;
+		w->ret->bytes += en->size;
+		return 0;
+	}
+	if (en->nlink > 1) {
+		const struct link_seen *l = find_link(w, en);
+		if (l)
+			return make_link(w, l, d->fd, name, e);
+	}
+	int r = en->type == NODE_FILE ? restore_file(w, d, name, en, e)
+				      : restore_special(w, d, name, en, e);
+	if (r == 0 && en->nlink > 1 && en->ino) {
+		/* It must be in place before others can link to it. */
+		r = remember_link(w, en, e);
+		if (r == 0 && en->type == NODE_FILE) {
+			size_t mark = w->path.len - strlen(name);
+			path_pop(w, mark ? mark - 1 : 0);
+			r = drain(w, d, 0, e);
+			if (r == 0)
+				r = path_push(w, name, &mark, e);
+		}
+	}
+	return r;
+}
+
+/* ---- directories ---- */
+
+static int restore_tree(struct run *w, int fd, const struct content *dir, struct err *e);
+
+static int restore_dir(struct run *w, struct dir *d, const char *name, const struct entry *en,
+	struct err *e)
+{
+	bool there = false;
+	struct stat st;
+	struct err own = ERR_INIT;
+	int r = 0;
+	if (w->opt->dry_run)
+		there = d->fd >= 0 && fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISDIR(st.st_mode);
+	else
+		r = clear_place(w, d->fd, name, true, &there, &own);
+	if (r == 0 && !there) {
+		say(w, RESTORE_WRITE);
+		if (!w->opt->dry_run && mkdirat(d->fd, name, 0700) < 0)
+			r = err_set(&own, E_IO, errno, "make the directory");
+	}
+	if (r < 0)
+		return problem(w, &own, e);
+	w->ret->dirs += !there;
+	CLEANUP_FD int fd = d->fd < 0 ? -1
+				      : openat(d->fd, name,
+						O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && !w->opt->dry_run) {
+		err_set(&own, E_IO, errno, "open the directory");
+		return problem(w, &own, e);
+	}
+	/* The entry belongs to an iterator that stands still meanwhile. */
+	r = restore_tree(w, fd, &en->content, e);
+	if (r == 0 && en->damaged) {
+		err_set(&own, E_FORMAT, 0,
+			"could not be read when the snapshot was made; nothing to restore");
+		r = problem(w, &own, e);
+	}
+	if (r == 0 && !w->opt->dry_run && apply_metadata(d->fd, name, en, &own) < 0)
+		r = problem(w, &own, e);
+	return r;
+}
+
+static int restore_entry(struct run *w, struct dir *d, const struct entry *en, struct err *e)
+{
+	char name[256];
+	size_t mark;
+	struct err own = ERR_INIT;
+	if (w->opt->cancel && *w->opt->cancel)
+		return err_set(e, E_CANCELLED, 0, "interrupted");
+	memcpy(name, en->name.p, en->name.n); /* entry_get() has checked it */
+	name[en->name.n] = 0;
+	int r = path_push(w, name, &mark, e);
+	if (r < 0)
+		return r;
+	if (en->type == NODE_DIR)
+		r = restore_dir(w, d, name, en, e);
+	else if (restore_leaf(w, d, name, en, &own) < 0)
+		r = problem(w, &own, e);
+	path_pop(w, mark);
+	return r < 0 ? r : drain(w, d, ITEMS_MAX, e);
+}
+
+static int restore_tree(struct run *w, int fd, const struct content *dir, struct err *e)
+{
+	struct tree_iter it;
+	struct entry en;
+	struct err own = ERR_INIT;
+	struct dir d = {.fd = fd};
+	d.last = &d.first;
+	int r = tree_iter_open(&it, w->s, &w->x.coders[0], dir, 0, &own);
+	if (r < 0)
+		return problem(w, &own, e);
+	while ((r = tree_iter_next(&it, &en, &own)) == 1) {
+		r = restore_entry(w, &d, &en, e);
+		if (r < 0)
+			break;
+	}
+	if (r < 0 && own.code < 0)
+		r = problem(w, &own, e);
+	if (r == 0)
+		r = drain(w, &d, 0, e);
+	abandon(&d);
+	tree_iter_close(&it);
+	if (r == 0 && w->opt->delete_extra && fd >= 0)
+		r = delete_extra(w, fd, dir, e);
+	return r;
+}
+
+/* ---- */
+
+static int restore_top(struct run *w, const struct snapshot *sn, struct err *e)
+{
+	CLEANUP_PLAIN struct plain *hold = NULL;
+	struct entry en;
+	const char *path = w->opt->path ? w->opt->path : "";
+	size_t len = strlen(path);
+	int r = resolve_path(w->s, &w->x.coders[0], sn, path, &en, &hold, e);
+	if (r < 0)
+		return r;
+	if (en.name.n == 0 || (en.type == NODE_DIR && len && path[len - 1] == '/')) {
+		r = restore_tree(w, w->top, &en.content, e);
+		if (r == 0 && en.name.n && w->top >= 0 && !w->opt->dry_run)
+			r = apply_metadata(w->top, ".", &en, e);
+		return r;
+	}
+	struct dir d = {.fd = w->top};
+	d.last = &d.first;
+	r = restore_entry(w, &d, &en, e);
+	if (r == 0)
+		r = drain(w, &d, 0, e);
+	abandon(&d);
+	return r;
+}
+
+static int open_target(struct run *w, struct err *e)
+{
+	if (!w->opt->dry_run) {
+		int r = io_mkdirs(w->opt->to, 0755, e);
+		if (r < 0)
+			return r;
+	}
+	w->top = open(w->opt->to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (w->top < 0 && !(w->opt->dry_run && errno == ENOENT))
+		return err_set(e, E_IO, errno, "open '%s'", w->opt->to);
+	return 0;
+}
+
+int restore_run(struct store *s, const struct snapshot *sn, const struct restore_options *opt,
+	struct restore_result *ret, struct err *e)
+{
+	struct run w = {.s = s, .opt = opt, .ret = ret, .top = -1};
+	*ret = (struct restore_result){0};
+	w.x.s = s;
+	int r = open_target(&w, e);
+	if (r == 0)
+		r = pool_new(&w.x.pool, opt->threads, POOL_BUDGET, e);
+	unsigned n = r == 0 ? pool_threads(w.x.pool) : 0;
+	if (r == 0 && !(w.x.coders = calloc(n, sizeof *w.x.coders)))
+		r = err_set(e, E_NOMEM, 0, "no memory for threads");
+	for (unsigned i = 0; i < n && r == 0; i++)
+		r = coder_init(&w.x.coders[i], e);
+	if (r == 0)
+		r = restore_top(&w, sn, e);
+	pool_free(w.x.pool);
+	for (unsigned i = 0; w.x.coders && i < n; i++)
+		coder_free(&w.x.coders[i]);
+	free(w.x.coders);
+	for (size_t i = 0; i < w.n_links; i++)
+		free(w.links[i].path);
+	free(w.links);
+	buf_free(&w.path);
+	if (w.top >= 0)
+		close(w.top);
+	return r;
+}

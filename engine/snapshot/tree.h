@@ -1,0 +1,48 @@
+/* tree.h - directories of a snapshot: sorted entries in leaf blobs of bounded size, under inner
+ * blobs where there is more than one leaf. Cuts depend on a keyed hash of the name, so that a new
+ * name changes one leaf. docs/FORMAT.md, "Trees".
+ *
+ * Nothing is loaded up front: reading costs the leaves that are looked at. */
+#ifndef MCFS_SNAPSHOT_TREE_H
+#define MCFS_SNAPSHOT_TREE_H
+
+#include "engine/snapshot/entry.h"
+#include "engine/store/store.h"
+
+#define TREE_LEVELS 8
+
+/* Walks a directory in name order. */
+struct tree_iter {
+	struct store *s;
+	struct coder *c;
+	int depth; /* of the stack; -1: nothing left */
+	struct tree_level {
+		struct plain *node;
+		struct rd rd;
+		uint64_t left; /* entries not read yet */
+		uint8_t level;
+	} stack[TREE_LEVELS];
+};
+
+/* Start at the entry number `skip` (0: the first). `dir` is a directory's content. */
+int tree_iter_open(struct tree_iter *it, struct store *s, struct coder *c,
+	const struct content *dir, uint64_t skip, struct err *e) MUST_CHECK;
+/* 1 and the next entry (valid until the next call), 0 at the end, or an error. */
+int tree_iter_next(struct tree_iter *it, struct entry *ret, struct err *e) MUST_CHECK;
+void tree_iter_close(struct tree_iter *it);
+
+/* Find one name. The entry points into *ret_hold, which the caller unrefs. E_NOTFOUND. */
+int tree_lookup(struct store *s, struct coder *c, const struct content *dir, struct span name,
+	struct entry *ret, struct plain **ret_hold, struct err *e) MUST_CHECK;
+
+/* Builds a directory from entries added in strictly ascending name order. `old` (or NULL) is the
+ * same directory in an older snapshot: its leaves are bases for differences. */
+struct tree_builder;
+int tree_builder_new(struct tree_builder **ret, struct store *s, struct coder *c,
+	const struct content *old, struct err *e) MUST_CHECK;
+int tree_builder_add(struct tree_builder *b, const struct entry *en, struct err *e) MUST_CHECK;
+/* The builder is gone either way. */
+int tree_builder_finish(struct tree_builder *b, struct content *ret, struct err *e) MUST_CHECK;
+void tree_builder_free(struct tree_builder *b);
+
+#endif

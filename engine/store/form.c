@@ -1,0 +1,224 @@
+#include "engine/store/form.h"
+
+#include <string.h>
+
+#include "engine/base/cleanup.h"
+#include "engine/base/wire.h"
+
+/* Together the inflated payloads of a group stay below this; the rest are kept verbatim. */
+#define GROUP_PLAIN_MAX ((size_t)16 << 20)
+#define STREAM_PLAIN_MAX ((size_t)24 << 20)
+#define RECORD_HEAD 5 /* u32 BE length and the type byte */
+#define TYPE_GZIP 1
+#define TYPE_ZLIB 2
+
+static unsigned type_of_recipe(unsigned recipe)
+{
+	return (recipe & ~0xfu) == 0x20 ? TYPE_GZIP : TYPE_ZLIB;
+}
+
+int group_parse(struct span plain, struct group_slot slots[GROUP_SLOTS], struct err *e)
+{
+	struct rd r = rd_of(plain);
+	uint32_t mask = rd_u32(&r);
+	uint64_t canon = 4, bodies = 0;
+	memset(slots, 0, GROUP_SLOTS * sizeof *slots);
+	for (int i = 0; i < GROUP_SLOTS; i++) {
+		if (!(mask >> i & 1))
+			continue;
+		struct group_slot *s = &slots[i];
+		s->recipe = rd_u8(&r);
+		s->canon_len = (uint32_t)rd_var_max(&r, CANON_MAX);
+		s->plain_len = (uint32_t)rd_var_max(&r, PLAIN_MAX);
+		s->check = rd_u32(&r);
+		s->canon_off = (uint32_t)canon;
+		s->plain_off = (uint32_t)bodies;
+		canon += s->canon_len;
+		bodies += s->plain_len;
+		if (s->canon_len < RECORD_HEAD || canon > CANON_MAX || bodies > PLAIN_MAX ||
+			(s->recipe == RECIPE_NONE && s->plain_len != s->canon_len - 4))
+			r.bad = true;
+	}
+	if (r.bad || rd_left(&r) != bodies)
+		return err_set(e, E_CORRUPT, 0, "table of a chunk group is not well formed");
+	for (int i = 0; i < GROUP_SLOTS; i++)
+		slots[i].plain_off += (uint32_t)(plain.n - bodies);
+	return 0;
+}
+
+int group_record(struct restreamer *rs, struct span plain, const struct group_slot *slot,
+	struct buf *out, struct err *e)
+{
+	struct span body = span_sub(plain, slot->plain_off, slot->plain_len);
+	uint8_t head[RECORD_HEAD];
+	size_t start = out->len;
+	set_be32(head, slot->canon_len - 4);
+	if (slot->recipe == RECIPE_NONE) {
+		int r = buf_add(out, head, 4, e);
+		return r < 0 ? r : buf_add(out, body.p, body.n, e);
+	}
+	head[4] = (uint8_t)type_of_recipe(slot->recipe);
+	int r = buf_add(out, head, sizeof head, e);
+	if (r == 0)
+		r = restream_make(rs, slot->recipe, body, out, e);
+	if (r == 0 && out->len - start != slot->canon_len)
+		r = err_set(e, E_CORRUPT, 0, "a chunk's stream came out as %zu bytes instead of %u",
+			out->len - start, slot->canon_len);
+	if (r < 0)
+		out->len = start;
+	return r;
+}
+
+/* The recipe of a payload that stands unchanged in the older version, or RECIPE_NONE. Equal plain
+ * bytes, equal length and an equal keyed check of the stream mean the same stream. */
+static unsigned known_recipe(struct span known, const struct group_slot *old, size_t canon_len,
+	uint32_t check, struct span body)
+{
+	if (old->canon_len != canon_len || old->check != check || old->recipe == RECIPE_NONE ||
+		old->plain_len != body.n ||
+		memcmp(known.p + old->plain_off, body.p, body.n) != 0)
+		return RECIPE_NONE;
+	return old->recipe;
+}
+
+/* One payload's body into *bodies, its line into *table. */
+static int encode_slot(struct restreamer *rs, const struct keys *k, struct span rec,
+	struct span known, const struct group_slot *old, struct buf *table, struct buf *bodies,
+	struct err *e)
+{
+	unsigned recipe = RECIPE_NONE, guess = RECIPE_NONE;
+	uint32_t check = (uint32_t)keyed_check(k, rec);
+	size_t start = bodies->len;
+	size_t room = start < GROUP_PLAIN_MAX ? GROUP_PLAIN_MAX - start : 0;
+	struct span stream = span_sub(rec, RECORD_HEAD, rec.n);
+	int r = 0;
+	if (rec.p[4] == TYPE_ZLIB || rec.p[4] == TYPE_GZIP)
+		r = restream_open(rs, rec.p[4] == TYPE_GZIP ? WRAP_GZIP : WRAP_ZLIB, stream, room,
+			bodies, &guess, e);
+	if (r == 0 && guess != RECIPE_NONE) {
+		struct span body = {bodies->p + start, bodies->len - start};
+		recipe = known_recipe(known, old, rec.n, check, body);
+		if (recipe == RECIPE_NONE)
+			r = restream_prove(rs, guess, stream, body, &recipe, e);
+	}
+	if (r == 0 && recipe == RECIPE_NONE) {
+		bodies->len = start;
+		r = buf_add(bodies, rec.p + 4, rec.n - 4, e);
+	}
+	if (r == 0)
+		r = put_u8(table, (uint8_t)recipe, e);
+	if (r == 0)
+		r = put_var(table, rec.n, e);
+	if (r == 0)
+		r = put_var(table, bodies->len - start, e);
+	if (r == 0)
+		r = put_u32(table, check, e);
+	return r;
+}
+
+static int encode_group(struct restreamer *rs, const struct keys *k, struct span canon,
+	struct span known, struct buf *plain, struct err *e)
+{
+	struct group_slot old[GROUP_SLOTS];
+	CLEANUP_BUF struct buf bodies = BUF_INIT;
+	struct rd r = rd_of(canon);
+	if (known.n == 0 || group_parse(known, old, NULL) < 0) {
+		memset(old, 0, sizeof old);
+		known.n = 0;
+	}
+	uint32_t mask = rd_u32(&r);
+	int rc = put_u32(plain, mask, e);
+	for (int i = 0; i < GROUP_SLOTS && rc == 0; i++) {
+		if (!(mask >> i & 1))
+			continue;
+		if (rd_left(&r) < RECORD_HEAD)
+			return err_set(e, E_FORMAT, 0, "a chunk group is cut short");
+		struct span rec = rd_raw(&r, (size_t)get_be32(r.p) + 4);
+		if (r.bad || rec.n < RECORD_HEAD)
+			return err_set(e, E_FORMAT, 0, "a chunk group is cut short");
+		rc = encode_slot(rs, k, rec, known, &old[i], plain, &bodies, e);
+	}
+	if (rc == 0 && rd_left(&r))
+		return err_set(e, E_FORMAT, 0, "a chunk group has bytes behind its end");
+	return rc < 0 ? rc : buf_add(plain, bodies.p, bodies.len, e);
+}
+
+static int encode_stream(struct restreamer *rs, struct span canon, struct buf *plain,
+	struct err *e)
+{
+	unsigned guess = RECIPE_NONE, recipe = RECIPE_NONE;
+	size_t start = plain->len;
+	enum stream_wrap wrap = canon.n && canon.p[0] == 0x1f ? WRAP_GZIP : WRAP_ZLIB;
+	int r = put_u8(plain, 0, e);
+	if (r == 0)
+		r = restream_open(rs, wrap, canon, STREAM_PLAIN_MAX, plain, &guess, e);
+	if (r == 0 && guess != RECIPE_NONE)
+		r = restream_prove(rs, guess, canon,
+			span_of(plain->p + start + 1, plain->len - start - 1), &recipe, e);
+	if (r < 0)
+		return r;
+	if (recipe == RECIPE_NONE) {
+		plain->len = start + 1;
+		return buf_add(plain, canon.p, canon.n, e);
+	}
+	plain->p[start] = (uint8_t)recipe;
+	return 0;
+}
+
+int form_encode(struct restreamer *rs, const struct keys *k, enum form form, struct span canon,
+	struct span known, struct buf *plain, struct err *e)
+{
+	switch (form) {
+	case FORM_GROUP:
+		return encode_group(rs, k, canon, known, plain, e);
+	case FORM_STREAM:
+		return encode_stream(rs, canon, plain, e);
+	default:
+		return buf_add(plain, canon.p, canon.n, e);
+	}
+}
+
+static int decode_group(struct restreamer *rs, struct span plain, struct buf *canon,
+	struct err *e)
+{
+	struct group_slot slots[GROUP_SLOTS];
+	int r = group_parse(plain, slots, e);
+	if (r == 0)
+		r = buf_add(canon, plain.p, 4, e); /* the mask is the same */
+	for (int i = 0; i < GROUP_SLOTS && r == 0; i++)
+		if (slots[i].canon_len)
+			r = group_record(rs, plain, &slots[i], canon, e);
+	return r;
+}
+
+int form_decode(struct restreamer *rs, enum form form, struct span plain, size_t canon_len,
+	struct buf *canon, struct err *e)
+{
+	size_t start = canon->len;
+	int r = canon_len > CANON_MAX ? err_set(e, E_CORRUPT, 0, "a blob is too large")
+				      : buf_reserve(canon, canon_len, e);
+	if (r < 0)
+		return r;
+	switch (form) {
+	case FORM_RAW:
+		r = buf_add(canon, plain.p, plain.n, e);
+		break;
+	case FORM_STREAM:
+		if (plain.n < 1)
+			return err_set(e, E_CORRUPT, 0, "a stream without a recipe");
+		if (plain.p[0] == RECIPE_NONE)
+			r = buf_add(canon, plain.p + 1, plain.n - 1, e);
+		else
+			r = restream_make(rs, plain.p[0], span_sub(plain, 1, plain.n), canon, e);
+		break;
+	case FORM_GROUP:
+		r = decode_group(rs, plain, canon, e);
+		break;
+	default:
+		r = err_set(e, E_CORRUPT, 0, "unknown form %d of a blob", (int)form);
+	}
+	if (r == 0 && canon->len - start != canon_len)
+		r = err_set(e, E_CORRUPT, 0, "a blob decodes to %zu bytes instead of %zu",
+			canon->len - start, canon_len);
+	return r;
+}

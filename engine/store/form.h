@@ -1,0 +1,47 @@
+/* form.h - a blob's two faces: the canonical bytes that its name stands for, and the plain form
+ * that is compressed. docs/FORMAT.md, "Forms".
+ *
+ * FORM_RAW     plain = canonical.
+ * FORM_STREAM  canonical is one zlib or gzip stream (level.dat, .mcc): plain = recipe + inflated.
+ * FORM_GROUP   canonical is a bit mask of up to 32 payloads and the payloads as they stand in a
+ *              region file; plain = a table and the payloads inflated.
+ * Encoding proves every recipe it uses; a payload without one is kept verbatim. Decoding never
+ * trusts a length that it has not checked. */
+#ifndef MCFS_STORE_FORM_H
+#define MCFS_STORE_FORM_H
+
+#include "engine/codec/restream.h"
+#include "engine/crypto/crypto.h"
+
+enum form { FORM_RAW = 1, FORM_STREAM = 2, FORM_GROUP = 3 };
+
+#define GROUP_SLOTS 32
+/* Bounds on both faces of any blob: what a reader will allocate at the most. */
+#define CANON_MAX ((size_t)48 << 20)
+#define PLAIN_MAX ((size_t)48 << 20)
+
+/* Where one payload of a group is, in both faces. Absent: canon_len 0. */
+struct group_slot {
+	unsigned recipe;
+	uint32_t check;	     /* of the canonical record */
+	uint32_t canon_off;  /* of the record: u32 BE length, type, stream */
+	uint32_t canon_len;
+	uint32_t plain_off;  /* of the body */
+	uint32_t plain_len;
+};
+
+/* Append the plain form of `canon`. `known` may be the plain form of an older version of the same
+ * group (or empty): payloads that stand in it unchanged are not proven again. */
+int form_encode(struct restreamer *rs, const struct keys *k, enum form form, struct span canon,
+	struct span known, struct buf *plain, struct err *e) MUST_CHECK;
+/* Append the canonical bytes, exactly `canon_len` of them, or E_CORRUPT. */
+int form_decode(struct restreamer *rs, enum form form, struct span plain, size_t canon_len,
+	struct buf *canon, struct err *e) MUST_CHECK;
+
+/* Read the table of a group's plain form. */
+int group_parse(struct span plain, struct group_slot slots[GROUP_SLOTS], struct err *e) MUST_CHECK;
+/* Append one slot's canonical record (what stands in the region file). */
+int group_record(struct restreamer *rs, struct span plain, const struct group_slot *slot,
+	struct buf *out, struct err *e) MUST_CHECK;
+
+#endif

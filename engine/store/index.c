@@ -1,0 +1,367 @@
+#include "engine/store/index.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/cleanup.h"
+
+#define SCHEMA_VERSION 1
+#define BUSY_MS 60000
+
+enum stmt { FIND, FIND_BASE, ADD_PACK, ADD_BLOB, HAS_OBJECT, ADD_OBJECT, N_STMTS };
+
+static const char *const sql_of[N_STMTS] = {
+	[FIND] = "SELECT p.id, b.loc FROM blob b JOIN pack p ON p.no = b.pack WHERE b.name = ?1",
+	[FIND_BASE] = "SELECT p.id, b.loc, b.name FROM blob b JOIN pack p ON p.no = b.pack "
+		      "WHERE b.name BETWEEN ?1 AND ?2 LIMIT 1",
+	[ADD_PACK] = "INSERT INTO pack(id, size) VALUES(?1, ?2) "
+		     "ON CONFLICT(id) DO UPDATE SET size = ?2 RETURNING no",
+	[ADD_BLOB] = "INSERT OR IGNORE INTO blob(name, pack, loc) VALUES(?1, ?2, ?3)",
+	[HAS_OBJECT] = "SELECT 1 FROM object WHERE id = ?1",
+	[ADD_OBJECT] = "INSERT OR IGNORE INTO object(id) VALUES(?1)",
+};
+
+struct index {
+	pthread_mutex_t m;
+	sqlite3 *db;
+	sqlite3_stmt *st[N_STMTS];
+};
+
+static int fail(struct index *ix, const char *what, struct err *e)
+{
+	int code = sqlite3_errcode(ix->db) == SQLITE_FULL ? E_NOSPACE : E_IO;
+	return err_set(e, code, 0, "index cache: %s: %s", what, sqlite3_errmsg(ix->db));
+}
+
+static int exec(struct index *ix, const char *sql, struct err *e)
+{
+	return sqlite3_exec(ix->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(ix, sql, e);
+}
+
+static int scalar(struct index *ix, const char *sql, uint64_t *ret, struct err *e)
+{
+	sqlite3_stmt *s = NULL;
+	int r = 0;
+	if (sqlite3_prepare_v2(ix->db, sql, -1, &s, NULL) != SQLITE_OK ||
+		sqlite3_step(s) != SQLITE_ROW)
+		r = fail(ix, sql, e);
+	else
+		*ret = (uint64_t)sqlite3_column_int64(s, 0);
+	sqlite3_finalize(s);
+	return r;
+}
+
+static const char schema[] =
+	"BEGIN IMMEDIATE;"
+	"CREATE TABLE IF NOT EXISTS meta(store BLOB);"
+	"CREATE TABLE IF NOT EXISTS object(id BLOB PRIMARY KEY) WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS pack(no INTEGER PRIMARY KEY, id BLOB UNIQUE, size INT);"
+	"CREATE TABLE IF NOT EXISTS blob(name BLOB PRIMARY KEY, pack INT, loc BLOB) WITHOUT ROWID;"
+	"PRAGMA user_version = 1;"
+	"COMMIT";
+
+/* Open and check that this is our cache of this store. E_CORRUPT: throw it away. */
+static int open_db(struct index *ix, const char *path, const struct id *store, struct err *e)
+{
+	uint64_t version = 0;
+	if (sqlite3_open_v2(path, &ix->db,
+		    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+		    NULL) != SQLITE_OK)
+		return fail(ix, "open", e);
+	sqlite3_busy_timeout(ix->db, BUSY_MS);
+	/* A cache: losing the last transaction at a power cut costs a reload, not data. */
+	int r = exec(ix, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+			 "PRAGMA cache_size = -4096", e);
+	if (r == 0)
+		r = scalar(ix, "PRAGMA user_version", &version, e);
+	if (r == 0 && version != 0 && version != SCHEMA_VERSION)
+		return err_set(e, E_CORRUPT, 0, "index cache of another version");
+	if (r == 0 && version == 0)
+		r = exec(ix, schema, e);
+	if (r < 0)
+		return r;
+	sqlite3_stmt *s = NULL;
+	bool same = false, any = false;
+	if (sqlite3_prepare_v2(ix->db, "SELECT store FROM meta", -1, &s, NULL) == SQLITE_OK &&
+		sqlite3_step(s) == SQLITE_ROW) {
+		any = true;
+		same = sqlite3_column_bytes(s, 0) == ID_BYTES &&
+		       memcmp(sqlite3_column_blob(s, 0), store->b, ID_BYTES) == 0;
+	}
+	sqlite3_finalize(s);
+	if (any)
+		return same ? 0 : err_set(e, E_CORRUPT, 0, "index cache of another store");
+	if (sqlite3_prepare_v2(ix->db, "INSERT INTO meta VALUES(?1)", -1, &s, NULL) != SQLITE_OK)
+		return fail(ix, "prepare", e);
+	sqlite3_bind_blob(s, 1, store->b, ID_BYTES, SQLITE_STATIC);
+	r = sqlite3_step(s) == SQLITE_DONE ? 0 : fail(ix, "insert", e);
+	sqlite3_finalize(s);
+	return r;
+}
+
+static void close_db(struct index *ix)
+{
+	for (int i = 0; i < N_STMTS; i++) {
+		sqlite3_finalize(ix->st[i]);
+		ix->st[i] = NULL;
+	}
+	sqlite3_close(ix->db);
+	ix->db = NULL;
+}
+
+static int prepare(struct index *ix, struct err *e)
+{
+	for (int i = 0; i < N_STMTS; i++)
+		if (sqlite3_prepare_v3(ix->db, sql_of[i], -1, SQLITE_PREPARE_PERSISTENT,
+			    &ix->st[i], NULL) != SQLITE_OK)
+			return fail(ix, "prepare", e);
+	return 0;
+}
+
+static int attempt(struct index *ix, const char *path, const struct id *store, struct err *e)
+{
+	int r = open_db(ix, path, store, e);
+	if (r == 0)
+		r = prepare(ix, e);
+	if (r < 0)
+		close_db(ix);
+	return r;
+}
+
+static void remove_files(const char *path)
+{
+	static const char *const tails[] = {"", "-wal", "-shm", "-journal"};
+	for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+		char *p;
+		if (asprintf(&p, "%s%s", path, tails[i]) < 0)
+			continue;
+		unlink(p);
+		free(p);
+	}
+}
+
+int index_open(struct index **ret, const char *path, const struct id *store, char *ret_note,
+	size_t note_size, struct err *e)
+{
+	struct index *ix = calloc(1, sizeof *ix);
+	struct err first = ERR_INIT;
+	int r = -1;
+	ret_note[0] = 0;
+	if (!ix)
+		return err_set(e, E_NOMEM, 0, "no memory for the index");
+	pthread_mutex_init(&ix->m, NULL);
+	if (path) {
+		r = attempt(ix, path, store, &first);
+		if (r < 0) {
+			remove_files(path);
+			r = attempt(ix, path, store, &first);
+		}
+		if (r < 0)
+			snprintf(ret_note, note_size, "%s", first.msg);
+	}
+	if (r < 0)
+		r = attempt(ix, ":memory:", store, e);
+	if (r < 0) {
+		index_close(ix);
+		return r;
+	}
+	*ret = ix;
+	return 0;
+}
+
+void index_close(struct index *ix)
+{
+	if (!ix)
+		return;
+	close_db(ix);
+	pthread_mutex_destroy(&ix->m);
+	free(ix);
+}
+
+int index_has_object(struct index *ix, const struct id *id, bool *ret, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	sqlite3_stmt *s = ix->st[HAS_OBJECT];
+	sqlite3_bind_blob(s, 1, id->b, ID_BYTES, SQLITE_STATIC);
+	int rc = sqlite3_step(s);
+	*ret = rc == SQLITE_ROW;
+	int r = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : fail(ix, "look up", e);
+	sqlite3_reset(s);
+	return r;
+}
+
+int index_count_objects(struct index *ix, uint64_t *ret, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	return scalar(ix, "SELECT count(*) FROM object", ret, e);
+}
+
+int index_count_blobs(struct index *ix, uint64_t *ret, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	return scalar(ix, "SELECT count(*) FROM blob", ret, e);
+}
+
+int index_clear(struct index *ix, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	return exec(ix,
+		"BEGIN IMMEDIATE; DELETE FROM blob; DELETE FROM pack; DELETE FROM object; COMMIT",
+		e);
+}
+
+struct adding {
+	struct index *ix;
+	sqlite3_int64 pack_no;
+	struct buf loc;
+};
+
+static int add_blob(void *ctx, const struct name *name, const struct blob_loc *l, struct err *e)
+{
+	struct adding *a = ctx;
+	sqlite3_stmt *s = a->ix->st[ADD_BLOB];
+	a->loc.len = 0;
+	int r = blob_loc_put(&a->loc, l, e);
+	if (r < 0)
+		return r;
+	sqlite3_bind_blob(s, 1, name->b, NAME_BYTES, SQLITE_STATIC);
+	sqlite3_bind_int64(s, 2, a->pack_no);
+	sqlite3_bind_blob(s, 3, a->loc.p, (int)a->loc.len, SQLITE_STATIC);
+	r = sqlite3_step(s) == SQLITE_DONE ? 0 : fail(a->ix, "insert", e);
+	sqlite3_reset(s);
+	return r;
+}
+
+static int add_record(struct index *ix, struct span record, struct err *e)
+{
+	struct pack_summary sum;
+	struct adding a = {.ix = ix};
+	int r = pack_record_read(record, &sum, NULL, NULL, e);
+	if (r < 0)
+		return r;
+	sqlite3_stmt *s = ix->st[ADD_PACK];
+	sqlite3_bind_blob(s, 1, sum.id.b, ID_BYTES, SQLITE_STATIC);
+	sqlite3_bind_int64(s, 2, (sqlite3_int64)sum.size);
+	if (sqlite3_step(s) == SQLITE_ROW)
+		a.pack_no = sqlite3_column_int64(s, 0);
+	else
+		r = fail(ix, "insert", e);
+	sqlite3_reset(s);
+	if (r == 0)
+		r = pack_record_read(record, &sum, add_blob, &a, e);
+	buf_free(&a.loc);
+	return r;
+}
+
+int index_add_object(struct index *ix, const struct id *id, const struct span *records, size_t n,
+	struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	int r = exec(ix, "BEGIN IMMEDIATE", e);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = add_record(ix, records[i], e);
+	if (r == 0) {
+		sqlite3_stmt *s = ix->st[ADD_OBJECT];
+		sqlite3_bind_blob(s, 1, id->b, ID_BYTES, SQLITE_STATIC);
+		r = sqlite3_step(s) == SQLITE_DONE ? 0 : fail(ix, "insert", e);
+		sqlite3_reset(s);
+	}
+	if (r == 0)
+		return exec(ix, "COMMIT", e);
+	sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
+	return r;
+}
+
+static int read_row(sqlite3_stmt *s, struct blob_loc *ret, struct err *e)
+{
+	int r = blob_loc_get(span_of(sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1)),
+		ret, e);
+	if (r == 0 && sqlite3_column_bytes(s, 0) == ID_BYTES)
+		memcpy(ret->pack.b, sqlite3_column_blob(s, 0), ID_BYTES);
+	return r;
+}
+
+int index_find(struct index *ix, const struct name *name, struct blob_loc *ret, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	sqlite3_stmt *s = ix->st[FIND];
+	sqlite3_bind_blob(s, 1, name->b, NAME_BYTES, SQLITE_STATIC);
+	int rc = sqlite3_step(s);
+	int r = rc == SQLITE_ROW    ? read_row(s, ret, e)
+		: rc == SQLITE_DONE ? E_NOTFOUND
+				    : fail(ix, "look up", e);
+	sqlite3_reset(s);
+	return r;
+}
+
+int index_find_base(struct index *ix, const uint8_t base[BASE_BYTES], struct name *ret_name,
+	struct blob_loc *ret, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	sqlite3_stmt *s = ix->st[FIND_BASE];
+	struct name last;
+	memset(last.b, 0xff, sizeof last.b);
+	memcpy(last.b, base, BASE_BYTES);
+	sqlite3_bind_blob(s, 1, base, BASE_BYTES, SQLITE_STATIC);
+	sqlite3_bind_blob(s, 2, last.b, NAME_BYTES, SQLITE_STATIC);
+	int rc = sqlite3_step(s);
+	int r = rc == SQLITE_ROW    ? read_row(s, ret, e)
+		: rc == SQLITE_DONE ? E_NOTFOUND
+				    : fail(ix, "look up", e);
+	if (r == 0 && sqlite3_column_bytes(s, 2) == NAME_BYTES)
+		memcpy(ret_name->b, sqlite3_column_blob(s, 2), NAME_BYTES);
+	sqlite3_reset(s);
+	return r;
+}
+
+int index_each_pack(struct index *ix, index_pack_each fn, void *ctx, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	sqlite3_stmt *s = NULL;
+	int r = 0, rc = SQLITE_DONE;
+	if (sqlite3_prepare_v2(ix->db, "SELECT id, size FROM pack ORDER BY no", -1, &s, NULL) !=
+		SQLITE_OK)
+		return fail(ix, "prepare", e);
+	while (r == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+		struct id id = {{0}};
+		if (sqlite3_column_bytes(s, 0) == ID_BYTES)
+			memcpy(id.b, sqlite3_column_blob(s, 0), ID_BYTES);
+		r = fn(ctx, &id, (uint64_t)sqlite3_column_int64(s, 1), e);
+	}
+	if (r == 0 && rc != SQLITE_DONE)
+		r = fail(ix, "list", e);
+	sqlite3_finalize(s);
+	return r;
+}
+
+int index_each_blob(struct index *ix, const struct id *pack, pack_each fn, void *ctx,
+	struct err *e)
+{
+	static const char sql[] = "SELECT p.id, b.loc, b.name FROM blob b JOIN pack p ON "
+				  "p.no = b.pack WHERE p.id = ?1";
+	LOCK_SCOPE(&ix->m);
+	sqlite3_stmt *s = NULL;
+	int r = 0, rc = SQLITE_DONE;
+	if (sqlite3_prepare_v2(ix->db, sql, -1, &s, NULL) != SQLITE_OK)
+		return fail(ix, "prepare", e);
+	sqlite3_bind_blob(s, 1, pack->b, ID_BYTES, SQLITE_STATIC);
+	while (r == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+		struct blob_loc l;
+		struct name name = {{0}};
+		r = read_row(s, &l, e);
+		if (sqlite3_column_bytes(s, 2) == NAME_BYTES)
+			memcpy(name.b, sqlite3_column_blob(s, 2), NAME_BYTES);
+		if (r == 0)
+			r = fn(ctx, &name, &l, e);
+	}
+	if (r == 0 && rc != SQLITE_DONE)
+		r = fail(ix, "list", e);
+	sqlite3_finalize(s);
+	return r;
+}

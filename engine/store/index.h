@@ -1,0 +1,44 @@
+/* index.h - the local cache of where every blob is: SQLite, rebuilt from the store at will.
+ *
+ * It lives in the cache directory and is never authority: a damaged or foreign file is thrown away
+ * and made anew; where the directory cannot be written it lives in memory. The only includer of
+ * <sqlite3.h> in the store. Threads: all calls may come from any thread. */
+#ifndef MCFS_STORE_INDEX_H
+#define MCFS_STORE_INDEX_H
+
+#include <stdbool.h>
+
+#include "engine/store/pack.h"
+
+struct index;
+
+/* `path` NULL: in memory. *ret_note, when not empty, says why the file could not be used. */
+int index_open(struct index **ret, const char *path, const struct id *store, char *ret_note,
+	size_t note_size, struct err *e) MUST_CHECK;
+void index_close(struct index *ix);
+
+/* Which index objects it holds. */
+int index_has_object(struct index *ix, const struct id *id, bool *ret, struct err *e) MUST_CHECK;
+int index_count_objects(struct index *ix, uint64_t *ret, struct err *e) MUST_CHECK;
+/* Forget everything. */
+int index_clear(struct index *ix, struct err *e) MUST_CHECK;
+
+/* Take in all pack records of one index object, all or nothing. */
+int index_add_object(struct index *ix, const struct id *id, const struct span *records,
+	size_t n_records, struct err *e) MUST_CHECK;
+
+/* E_NOTFOUND when it is not there. */
+int index_find(struct index *ix, const struct name *name, struct blob_loc *ret,
+	struct err *e) MUST_CHECK;
+/* The blob whose name starts with these bytes. */
+int index_find_base(struct index *ix, const uint8_t base[BASE_BYTES], struct name *ret_name,
+	struct blob_loc *ret, struct err *e) MUST_CHECK;
+
+/* All packs, and all blobs ordered by pack and offset. Non-zero from `fn` stops. */
+typedef int (*index_pack_each)(void *ctx, const struct id *pack, uint64_t size, struct err *e);
+int index_each_pack(struct index *ix, index_pack_each fn, void *ctx, struct err *e) MUST_CHECK;
+int index_each_blob(struct index *ix, const struct id *pack, pack_each fn, void *ctx,
+	struct err *e) MUST_CHECK;
+int index_count_blobs(struct index *ix, uint64_t *ret, struct err *e) MUST_CHECK;
+
+#endif

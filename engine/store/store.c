@@ -1,0 +1,425 @@
+#include "engine/store/store_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/base/cleanup.h"
+#include "engine/base/io.h"
+#include "engine/base/wire.h"
+
+#define CACHE_BYTES_DEFAULT ((size_t)12 << 20)
+#define INDEX_OBJECT_VERSION 1
+
+int store_create(struct object_place *place, struct store_config *cfg, const struct secret *secret,
+	struct err *e)
+{
+	CLEANUP_BUF struct buf text = BUF_INIT;
+	struct keys *keys = NULL;
+	cfg->created = time(NULL);
+	int r = config_create(cfg, secret, &text, &keys, e);
+	if (r == 0)
+		r = object_put(place, "config", buf_span(&text), false, e);
+	keys_free(keys);
+	return r;
+}
+
+static int read_config(struct object_place *place, struct buf *text, struct err *e)
+{
+	int r = object_get(place, "config", CONFIG_MAX_BYTES, text, e);
+	if (r == E_NOTFOUND)
+		return err_set(e, E_NOTFOUND, 0,
+			"there is no store here (no 'config' in it): make one with 'mcfs init'");
+	return r;
+}
+
+int store_peek(struct object_place *place, struct store_config *cfg, bool *ret_has_passphrase,
+	bool *ret_has_keyfile, struct err *e)
+{
+	CLEANUP_BUF struct buf text = BUF_INIT;
+	int r = read_config(place, &text, e);
+	return r < 0 ? r : config_peek(buf_span(&text), cfg, ret_has_passphrase, ret_has_keyfile, e);
+}
+
+static int open_index(struct store *s, const struct store_options *opt, struct err *e)
+{
+	char hex[2 * ID_BYTES + 1], note[200];
+	CLEANUP_FREE char *path = NULL;
+	if (opt->cache_dir) {
+		struct err ignored = ERR_INIT;
+		if (asprintf(&path, "%s/%s/index.sqlite", opt->cache_dir,
+			    hex_of(s->cfg.id.b, ID_BYTES, hex)) < 0) {
+			path = NULL;
+			return err_set(e, E_NOMEM, 0, "no memory for a path");
+		}
+		char *slash = strrchr(path, '/');
+		*slash = 0;
+		int r = io_mkdirs(path, 0700, &ignored);
+		*slash = '/';
+		if (r < 0)
+			log_say(&s->log, LOG_WARN, "no cache directory: %s", ignored.msg);
+	}
+	int r = index_open(&s->index, path, &s->cfg.id, note, sizeof note, e);
+	if (r == 0 && note[0])
+		log_say(&s->log, LOG_WARN,
+			"the index cache '%s' cannot be used (%s); working without it", path, note);
+	return r;
+}
+
+int store_open(struct store **ret, struct object_place *place, const struct secret *secret,
+	const struct store_options *opt, struct err *e)
+{
+	CLEANUP_BUF struct buf text = BUF_INIT;
+	struct store *s = calloc(1, sizeof *s);
+	if (!s) {
+		object_place_free(place);
+		return err_set(e, E_NOMEM, 0, "no memory for a store");
+	}
+	pthread_mutex_init(&s->m, NULL);
+	s->place = place;
+	s->log = opt->log;
+	int r = read_config(place, &text, e);
+	if (r == 0)
+		r = config_unlock(buf_span(&text), secret, &s->cfg, &s->keys, e);
+	if (r == 0)
+		r = plain_cache_new(&s->cache,
+			opt->cache_bytes ? opt->cache_bytes : CACHE_BYTES_DEFAULT, e);
+	if (r == 0)
+		r = open_index(s, opt, e);
+	if (r == 0)
+		r = store_refresh(s, e);
+	if (r < 0) {
+		store_close(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	store_abort(s);
+	index_close(s->index);
+	plain_cache_free(s->cache);
+	keys_free(s->keys);
+	object_place_free(s->place);
+	pthread_mutex_destroy(&s->m);
+	free(s);
+}
+
+const struct store_config *store_config(const struct store *s)
+{
+	return &s->cfg;
+}
+
+const struct keys *store_keys(const struct store *s)
+{
+	return s->keys;
+}
+
+const struct log *store_log(const struct store *s)
+{
+	return &s->log;
+}
+
+struct object_place *store_place(struct store *s)
+{
+	return s->place;
+}
+
+struct index *store_index(struct store *s)
+{
+	return s->index;
+}
+
+void store_stats(struct store *s, struct store_stats *ret)
+{
+	LOCK_SCOPE(&s->m);
+	*ret = s->stats;
+}
+
+/* ---- sealed objects ---- */
+
+/* kind + '/' + id */
+static void object_key(const char *kind, const struct id *id, char out[64])
+{
+	char hex[2 * ID_BYTES + 1];
+	snprintf(out, 64, "%.20s/%s", kind, hex_of(id->b, ID_BYTES, hex));
+}
+
+int store_object_put(struct store *s, const char *kind, const struct id *id, struct span content,
+	bool replace, struct err *e)
+{
+	char key[64];
+	CLEANUP_BUF struct buf plain = BUF_INIT;
+	CLEANUP_BUF struct buf sealed = BUF_INIT;
+	int r = put_bytes(&plain, content, e);
+	if (r == 0) {
+		uint64_t bare = plain.len + SEAL_OBJECT_OVERHEAD;
+		r = buf_add_zero(&plain, (size_t)(padded_size(bare) - bare), e);
+	}
+	if (r == 0)
+		r = object_seal(s->keys, kind, id, buf_span(&plain), &sealed, e);
+	object_key(kind, id, key);
+	return r < 0 ? r : object_put(s->place, key, buf_span(&sealed), replace, e);
+}
+
+int store_object_get(struct store *s, const char *kind, const struct id *id, struct buf *out,
+	struct err *e)
+{
+	char key[64];
+	CLEANUP_BUF struct buf plain = BUF_INIT;
+	CLEANUP_BUF struct buf sealed = BUF_INIT;
+	object_key(kind, id, key);
+	int r = object_get(s->place, key, OBJECT_MAX_BYTES, &sealed, e);
+	if (r == 0)
+		r = object_open(s->keys, kind, id, buf_span(&sealed), &plain, e);
+	if (r < 0)
+		return err_wrap(e, "%s", key);
+	struct rd rd = rd_of(buf_span(&plain));
+	struct span content = rd_bytes(&rd);
+	if (rd.bad)
+		return err_set(e, E_CORRUPT, 0, "%s is not well formed", key);
+	return buf_add(out, content.p, content.n, e);
+}
+
+struct listing {
+	store_object_each fn;
+	void *ctx;
+};
+
+static int list_one(void *ctx, const char *name, uint64_t size, struct err *e)
+{
+	struct listing *l = ctx;
+	struct id id;
+	/* Foreign files are none of our business. */
+	return hex_parse(name, ID_BYTES, id.b) ? l->fn(l->ctx, &id, size, e) : 0;
+}
+
+int store_object_list(struct store *s, const char *kind, store_object_each fn, void *ctx,
+	struct err *e)
+{
+	struct listing l = {fn, ctx};
+	return object_list(s->place, kind, list_one, &l, e);
+}
+
+/* ---- index objects ---- */
+
+static int load_index_object(struct store *s, const struct id *id, struct err *e)
+{
+	CLEANUP_BUF struct buf content = BUF_INIT;
+	int r = store_object_get(s, "index", id, &content, e);
+	if (r < 0)
+		return r;
+	struct rd rd = rd_of(buf_span(&content));
+	if (rd_u8(&rd) != INDEX_OBJECT_VERSION)
+		return err_set(e, E_CORRUPT, 0, "an index object has an unknown version");
+	uint64_t n = rd_count(&rd, ID_BYTES);
+	CLEANUP_FREE struct span *records = calloc((size_t)n + 1, sizeof *records);
+	if (!records)
+		return err_set(e, E_NOMEM, 0, "no memory for an index object");
+	for (uint64_t i = 0; i < n; i++)
+		records[i] = rd_bytes(&rd);
+	r = rd_done(&rd, "an index object", e);
+	return r < 0 ? r : index_add_object(s->index, id, records, (size_t)n, e);
+}
+
+struct refreshing {
+	struct store *s;
+	uint64_t present;
+};
+
+static int refresh_one(void *ctx, const struct id *id, uint64_t size, struct err *e)
+{
+	struct refreshing *f = ctx;
+	bool have;
+	(void)size;
+	f->present++;
+	int r = index_has_object(f->s->index, id, &have, e);
+	return r < 0 || have ? r : load_index_object(f->s, id, e);
+}
+
+int store_refresh(struct store *s, struct err *e)
+{
+	struct refreshing f = {s, 0};
+	uint64_t held = 0;
+	int r = store_object_list(s, "index", refresh_one, &f, e);
+	if (r == 0)
+		r = index_count_objects(s->index, &held, e);
+	if (r == 0 && held != f.present) {
+		/* Objects are gone: what they said may be wrong now. Start afresh. */
+		r = index_clear(s->index, e);
+		f.present = 0;
+		if (r == 0)
+			r = store_object_list(s, "index", refresh_one, &f, e);
+	}
+	return r < 0 ? err_wrap(e, "load the index") : 0;
+}
+
+/* ---- reading blobs ---- */
+
+bool store_has(struct store *s, const struct name *name)
+{
+	struct blob_loc l;
+	bool read;
+	return txn_find(s, name, &l, NULL, &read, NULL) == 0 ||
+	       index_find(s->index, name, &l, NULL) == 0;
+}
+
+static int read_sealed(struct store *s, const struct blob_loc *l, struct buf *out, struct err *e)
+{
+	char key[PACK_KEY_CHARS];
+	pack_object_key(&l->pack, key);
+	int r = object_read(s->place, key, l->offset, l->sealed_len, out, e);
+	if (r == E_NOTFOUND)
+		return err_set(e, E_CORRUPT, 0, "pack %s is missing", key + 9);
+	if (r == 0 && out->len != l->sealed_len)
+		return err_set(e, E_CORRUPT, 0, "pack %s is cut short", key + 9);
+	return r;
+}
+
+/* The frame's packed bytes, opened, in c->packed. */
+static int read_frame(struct store *s, struct coder *c, const struct name *name,
+	struct blob_loc *l, struct err *e)
+{
+	char hex[2 * ID_BYTES + 1];
+	bool have = false;
+	struct pack_key pk;
+	c->sealed.len = c->packed.len = 0;
+	int r = txn_find(s, name, l, &c->sealed, &have, e);
+	if (r == E_NOTFOUND)
+		r = index_find(s->index, name, l, e);
+	if (r == E_NOTFOUND)
+		return err_set(e, E_CORRUPT, 0, "blob %s is in no pack of the store",
+			hex_of(name->b, 8, hex));
+	if (r < 0)
+		return r;
+	if (l->plain_len > PLAIN_MAX || l->frame_plain > PLAIN_MAX || l->canon_len > CANON_MAX ||
+		l->sealed_len > PLAIN_MAX ||
+		(uint64_t)l->blob_off + l->plain_len > l->frame_plain)
+		return err_set(e, E_CORRUPT, 0, "the index gives a blob an impossible size");
+	if (!have)
+		r = read_sealed(s, l, &c->sealed, e);
+	if (r < 0)
+		return r;
+	pack_key_of(s->keys, &l->pack, &pk);
+	r = frame_open(&pk, l->place, buf_span(&c->sealed), &c->packed, e);
+	crypto_wipe(&pk, sizeof pk);
+	if (r < 0)
+		return err_wrap(e, "pack %s, frame %u at %llu", hex_of(l->pack.b, ID_BYTES, hex),
+			l->place, (unsigned long long)l->offset);
+	return 0;
+}
+
+static int read_base(struct store *s, struct coder *c, const struct blob_loc *l, unsigned depth,
+	struct plain **ret, struct err *e)
+{
+	struct name base;
+	struct blob_loc bl;
+	if (depth == 0)
+		return err_set(e, E_CORRUPT, 0, "a chain of differences is too long");
+	int r = txn_find_base(s, l->base, &base, e);
+	if (r == E_NOTFOUND)
+		r = index_find_base(s->index, l->base, &base, &bl, e);
+	if (r == E_NOTFOUND) {
+		char hex[2 * BASE_BYTES + 1];
+		return err_set(e, E_CORRUPT, 0, "blob %s, the base of a difference, is missing",
+			hex_of(l->base, 8, hex));
+	}
+	if (r < 0)
+		return r;
+	/* Reading the base uses the same scratch: keep what was read. */
+	struct buf packed = take_buf(&c->packed);
+	r = read_plain(s, c, &base, depth - 1, ret, e);
+	buf_free(&c->packed);
+	c->packed = packed;
+	return r;
+}
+
+static int unpack(struct store *s, struct coder *c, const struct blob_loc *l, unsigned depth,
+	struct buf *out, struct err *e)
+{
+	CLEANUP_PLAIN struct plain *base = NULL;
+	struct span prefix = {NULL, 0};
+	int r;
+	switch (l->method) {
+	case METHOD_STORE:
+		if (c->packed.len != l->frame_plain)
+			return err_set(e, E_CORRUPT, 0, "a stored frame has the wrong length");
+		return buf_add(out, c->packed.p, c->packed.len, e);
+	case METHOD_DELTA:
+		r = read_base(s, c, l, depth, &base, e);
+		if (r < 0)
+			return r;
+		prefix = buf_span(&base->data);
+		break;
+	case METHOD_ZSTD:
+		break;
+	default:
+		return err_set(e, E_CORRUPT, 0, "unknown method %d of a frame", l->method);
+	}
+	r = buf_reserve_exact(out, l->frame_plain + 1, e);
+	return r < 0 ? r
+		     : zs_decompress(c->zs, prefix, buf_span(&c->packed), l->frame_plain, out, e);
+}
+
+int read_plain(struct store *s, struct coder *c, const struct name *name, unsigned depth,
+	struct plain **ret, struct err *e)
+{
+	struct blob_loc l;
+	if ((*ret = plain_cache_get(s->cache, name)))
+		return 0;
+	int r = read_frame(s, c, name, &l, e);
+	if (r < 0)
+		return r;
+	CLEANUP_PLAIN struct plain *p = plain_new();
+	if (!p)
+		return err_set(e, E_NOMEM, 0, "no memory for a blob");
+	r = unpack(s, c, &l, depth, &p->data, e);
+	if (r < 0) {
+		char hex[2 * ID_BYTES + 1];
+		return err_wrap(e, "pack %s, frame %u", hex_of(l.pack.b, ID_BYTES, hex), l.place);
+	}
+	if (l.plain_len != l.frame_plain) { /* one of a solid frame */
+		memmove(p->data.p, p->data.p + l.blob_off, l.plain_len);
+		p->data.len = l.plain_len;
+	}
+	p->canon_len = l.canon_len;
+	p->form = l.form;
+	p->depth = l.depth;
+	p->method = l.method;
+	p->packed_len = l.sealed_len;
+	memcpy(p->base, l.base, BASE_BYTES);
+	plain_cache_put(s->cache, name, p);
+	*ret = TAKE_PTR(p);
+	return 0;
+}
+
+int store_plain(struct store *s, struct coder *c, const struct name *name, struct plain **ret,
+	struct err *e)
+{
+	return read_plain(s, c, name, DEPTH_MAX, ret, e);
+}
+
+int store_get(struct store *s, struct coder *c, const struct name *name, struct buf *out,
+	struct err *e)
+{
+	CLEANUP_PLAIN struct plain *p = NULL;
+	size_t start = out->len;
+	int r = store_plain(s, c, name, &p, e);
+	if (r == 0)
+		r = form_decode(c->rs, p->form, buf_span(&p->data), p->canon_len, out, e);
+	if (r < 0)
+		return r;
+	struct name got;
+	name_of(s->keys, p->form, span_of(out->p + start, out->len - start), &got);
+	if (name_cmp(&got, name) == 0)
+		return 0;
+	char hex[2 * ID_BYTES + 1];
+	out->len = start;
+	return err_set(e, E_CORRUPT, 0, "blob %s does not have the bytes its name stands for",
+		hex_of(name->b, 8, hex));
+}

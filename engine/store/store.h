@@ -1,0 +1,80 @@
+/* store.h - a store: blobs by name, written in transactions, and sealed objects beside them.
+ *
+ * Blobs live in frames in packs (pack.h); where each is stands in index objects, of which the
+ * index (index.h) is a local cache. Order of a commit: packs, then the index object, then (by the
+ * caller) the snapshot object, each durable before the next begins; docs/CRASH-SAFETY.md.
+ *
+ * Threads: reading and store_put() may be called from several threads, each with its own coder.
+ * Begin, commit and abort belong to one thread while no other call is under way. */
+#ifndef MCFS_STORE_STORE_H
+#define MCFS_STORE_STORE_H
+
+#include "engine/base/log.h"
+#include "engine/store/cache.h"
+#include "engine/store/coder.h"
+#include "engine/store/config.h"
+#include "engine/store/form.h"
+
+struct store;
+
+struct store_options {
+	const char *cache_dir; /* for the index; NULL: in memory */
+	size_t cache_bytes;    /* of decoded blobs; 0: a default */
+	struct log log;
+};
+
+/* Make a store in an empty place. `cfg` gives the options and receives id and time. */
+int store_create(struct object_place *place, struct store_config *cfg,
+	const struct secret *secret, struct err *e) MUST_CHECK;
+/* What the config says in the clear, to find the right key. */
+int store_peek(struct object_place *place, struct store_config *cfg, bool *ret_has_passphrase,
+	bool *ret_has_keyfile, struct err *e) MUST_CHECK;
+/* Open; takes the place in any case. Brings the index up to date. */
+int store_open(struct store **ret, struct object_place *place, const struct secret *secret,
+	const struct store_options *opt, struct err *e) MUST_CHECK;
+void store_close(struct store *s);
+
+const struct store_config *store_config(const struct store *s);
+const struct keys *store_keys(const struct store *s);
+const struct log *store_log(const struct store *s);
+struct object_place *store_place(struct store *s);
+struct index *store_index(struct store *s);
+/* Learn of index objects that other writers have added since. */
+int store_refresh(struct store *s, struct err *e) MUST_CHECK;
+
+/* Read. E_CORRUPT when the blob is missing or damaged, with pack and frame in the message. */
+bool store_has(struct store *s, const struct name *name);
+int store_plain(struct store *s, struct coder *c, const struct name *name, struct plain **ret,
+	struct err *e) MUST_CHECK;
+/* The canonical bytes, appended; their name is recomputed and compared. */
+int store_get(struct store *s, struct coder *c, const struct name *name, struct buf *out,
+	struct err *e) MUST_CHECK;
+
+/* Write. */
+int store_begin(struct store *s, int level, struct err *e) MUST_CHECK;
+/* Store canonical bytes and tell their name. `base` (or NULL) names an older version of the same
+ * thing, to store the difference against. Nothing happens when the blob is there already. Durable
+ * after store_commit(). */
+int store_put(struct store *s, struct coder *c, enum form form, struct span canon,
+	const struct name *base, struct name *ret, struct err *e) MUST_CHECK;
+int store_commit(struct store *s, struct coder *c, struct err *e) MUST_CHECK;
+/* Give up. What is complete is kept for the next run, where that works. */
+void store_abort(struct store *s);
+
+struct store_stats {
+	uint64_t new_blobs, new_plain, new_bytes; /* bytes: as they lie in the store */
+	uint64_t delta_blobs, packs;
+};
+void store_stats(struct store *s, struct store_stats *ret);
+
+/* Sealed objects of a kind ("snapshots"), padded. The id is part of what is sealed. */
+#define OBJECT_MAX_BYTES ((size_t)256 << 20)
+int store_object_put(struct store *s, const char *kind, const struct id *id, struct span content,
+	bool replace, struct err *e) MUST_CHECK;
+int store_object_get(struct store *s, const char *kind, const struct id *id, struct buf *out,
+	struct err *e) MUST_CHECK;
+typedef int (*store_object_each)(void *ctx, const struct id *id, uint64_t size, struct err *e);
+int store_object_list(struct store *s, const char *kind, store_object_each fn, void *ctx,
+	struct err *e) MUST_CHECK;
+
+#endif

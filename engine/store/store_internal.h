@@ -1,0 +1,35 @@
+/* store_internal.h - what store.c (reading, objects) and store_write.c (transactions) share. */
+#ifndef MCFS_STORE_STORE_INTERNAL_H
+#define MCFS_STORE_STORE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "engine/store/index.h"
+#include "engine/store/pending.h"
+#include "engine/store/store.h"
+
+struct txn;
+
+struct store {
+	struct object_place *place;
+	struct store_config cfg;
+	struct keys *keys;
+	struct index *index;
+	struct plain_cache *cache;
+	struct log log;
+	pthread_mutex_t m; /* guards txn and all in it */
+	struct txn *txn;   /* a transaction under way, or NULL */
+	struct store_stats stats;
+};
+
+/* Find a blob that is written but not indexed yet. With `sealed`, its frame is read back from the
+ * open pack where it is in there (then *ret_read is set). E_NOTFOUND when there is none. */
+int txn_find(struct store *s, const struct name *name, struct blob_loc *ret, struct buf *sealed,
+	bool *ret_read, struct err *e) MUST_CHECK;
+int txn_find_base(struct store *s, const uint8_t base[BASE_BYTES], struct name *ret,
+	struct err *e) MUST_CHECK;
+/* Plain forms of blobs, by location; `depth` bounds the bases that are followed. */
+int read_plain(struct store *s, struct coder *c, const struct name *name, unsigned depth,
+	struct plain **ret, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,380 @@
+/* Transactions: from canonical bytes to frames in packs to an index object. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/cleanup.h"
+#include "engine/base/wire.h"
+#include "engine/store/store_internal.h"
+
+#define PACK_TARGET ((uint64_t)32 << 20)
+#define SOLID_TARGET ((size_t)192 << 10)
+#define SOLID_BLOB_MAX ((size_t)24 << 10) /* larger ones get frames of their own */
+#define INDEX_FLUSH_BLOBS 50000
+#define INDEX_OBJECT_VERSION 1
+
+/* Chains of differences: each version is stored against the one before it, up to this depth, then
+ * against the first again. Measured in docs/PERFORMANCE.md. */
+#define CHAIN_DEPTH 8
+
+struct solid {
+	struct buf plain;
+	struct pack_blob *blobs;
+	size_t n, cap;
+};
+
+struct txn {
+	int level;
+	struct pack_writer *pack;
+	struct pending pending;
+	struct solid solid;
+	struct buf records; /* of finished packs, each with its length in front */
+	uint64_t n_records, unflushed;
+	bool broken; /* a write failed: only abort is left */
+};
+
+static void solid_free(struct solid *so)
+{
+	buf_free(&so->plain);
+	free(so->blobs);
+	*so = (struct solid){0};
+}
+
+int store_begin(struct store *s, int level, struct err *e)
+{
+	struct txn *t = calloc(1, sizeof *t);
+	if (!t)
+		return err_set(e, E_NOMEM, 0, "no memory for a transaction");
+	t->level = level;
+	s->stats = (struct store_stats){0};
+	s->txn = t;
+	return 0;
+}
+
+int txn_find(struct store *s, const struct name *name, struct blob_loc *ret, struct buf *sealed,
+	bool *ret_read, struct err *e)
+{
+	LOCK_SCOPE(&s->m);
+	*ret_read = false;
+	struct pending_entry *x = s->txn ? pending_find(&s->txn->pending, name) : NULL;
+	if (!x || x->state != PENDING_WRITTEN)
+		return E_NOTFOUND;
+	*ret = x->loc;
+	if (!sealed || !s->txn->pack ||
+		memcmp(&x->loc.pack, pack_id(s->txn->pack), sizeof x->loc.pack) != 0)
+		return 0;
+	*ret_read = true;
+	return pack_read_back(s->txn->pack, &x->loc, sealed, e);
+}
+
+int txn_find_base(struct store *s, const uint8_t base[BASE_BYTES], struct name *ret, struct err *e)
+{
+	(void)e;
+	LOCK_SCOPE(&s->m);
+	struct pending_entry *x = s->txn ? pending_find_base(&s->txn->pending, base) : NULL;
+	if (!x || x->state != PENDING_WRITTEN)
+		return E_NOTFOUND;
+	*ret = x->name;
+	return 0;
+}
+
+/* ---- packs and index objects; the lock is held ---- */
+
+static int finish_pack(struct store *s, struct err *e)
+{
+	struct txn *t = s->txn;
+	CLEANUP_BUF struct buf rec = BUF_INIT;
+	if (!t->pack)
+		return 0;
+	int r = pack_finish(TAKE_PTR(t->pack), &rec, e);
+	if (r == 0)
+		r = put_bytes(&t->records, buf_span(&rec), e);
+	if (r == 0) {
+		t->n_records++;
+		s->stats.packs++;
+	}
+	return r;
+}
+
+static int flush_index(struct store *s, struct err *e)
+{
+	struct txn *t = s->txn;
+	static const struct id none;
+	struct id id;
+	CLEANUP_BUF struct buf content = BUF_INIT;
+	if (!t->n_records)
+		return 0;
+	crypto_random(id.b, ID_BYTES);
+	int r = put_u8(&content, INDEX_OBJECT_VERSION, e);
+	if (r == 0)
+		r = put_var(&content, t->n_records, e);
+	if (r == 0)
+		r = buf_add(&content, t->records.p, t->records.len, e);
+	if (r == 0)
+		r = store_object_put(s, "index", &id, buf_span(&content), false, e);
+	if (r < 0)
+		return err_wrap(e, "write the index");
+	CLEANUP_FREE struct span *records = calloc((size_t)t->n_records, sizeof *records);
+	if (!records)
+		return err_set(e, E_NOMEM, 0, "no memory for the index");
+	struct rd rd = rd_of(buf_span(&t->records));
+	for (uint64_t i = 0; i < t->n_records; i++)
+		records[i] = rd_bytes(&rd);
+	r = index_add_object(s->index, &id, records, (size_t)t->n_records, e);
+	if (r == 0)
+		r = pending_keep_pack(&t->pending, t->pack ? pack_id(t->pack) : &none, e);
+	t->records.len = 0;
+	t->n_records = t->unflushed = 0;
+	return r;
+}
+
+static int add_frame(struct store *s, enum method method, struct span packed,
+	uint32_t frame_plain, const struct pack_blob *blobs, size_t n, struct err *e)
+{
+	struct txn *t = s->txn;
+	struct blob_loc loc;
+	int r = 0;
+	if (!t->pack)
+		r = pack_begin(&t->pack, s->place, s->keys, e);
+	if (r == 0)
+		r = pack_add(t->pack, method, packed, frame_plain, blobs, n, &loc, e);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		struct pending_entry *x = pending_find(&t->pending, &blobs[i].name);
+		loc.plain_len = blobs[i].plain_len;
+		loc.canon_len = blobs[i].canon_len;
+		loc.form = blobs[i].form;
+		x->loc = loc;
+		x->state = PENDING_WRITTEN;
+		loc.blob_off += blobs[i].plain_len;
+	}
+	s->stats.new_blobs += n;
+	s->stats.new_plain += frame_plain;
+	s->stats.new_bytes += packed.n + SEAL_TAG_BYTES;
+	s->stats.delta_blobs += method == METHOD_DELTA;
+	t->unflushed += n;
+	if (pack_bytes(t->pack) >= PACK_TARGET) {
+		r = finish_pack(s, e);
+		if (r == 0 && t->unflushed >= INDEX_FLUSH_BLOBS)
+			r = flush_index(s, e);
+	}
+	return r;
+}
+
+static int add_frame_locked(struct store *s, enum method method, struct span packed,
+	uint32_t frame_plain, const struct pack_blob *blobs, size_t n, struct err *e)
+{
+	LOCK_SCOPE(&s->m);
+	int r = s->txn->broken ? err_set(e, E_IO, 0, "an earlier write failed")
+			       : add_frame(s, method, packed, frame_plain, blobs, n, e);
+	if (r < 0)
+		s->txn->broken = true;
+	return r;
+}
+
+/* ---- compression ---- */
+
+static int write_solid(struct store *s, struct coder *c, struct solid *so, struct err *e)
+{
+	struct span plain = buf_span(&so->plain);
+	if (!so->n)
+		return 0;
+	c->packed.len = 0;
+	int r = zs_compress(c->zs, s->txn->level, (struct span){NULL, 0}, plain, &c->packed, e);
+	if (r < 0)
+		return r;
+	bool smaller = c->packed.len < plain.n;
+	return add_frame_locked(s, smaller ? METHOD_ZSTD : METHOD_STORE,
+		smaller ? buf_span(&c->packed) : plain, (uint32_t)plain.n, so->blobs, so->n, e);
+}
+
+/* Put a small blob with others; when there are enough, they become a frame. */
+static int put_solid(struct store *s, struct coder *c, const struct pack_blob *b,
+	struct span plain, struct err *e)
+{
+	struct solid full = {0};
+	int r = 0;
+	pthread_mutex_lock(&s->m);
+	struct solid *so = &s->txn->solid;
+	if (so->n == so->cap) {
+		size_t cap = so->cap ? so->cap * 2 : 64;
+		struct pack_blob *n = realloc(so->blobs, cap * sizeof *n);
+		if (n) {
+			so->blobs = n;
+			so->cap = cap;
+		} else {
+			r = err_set(e, E_NOMEM, 0, "no memory for small files");
+		}
+	}
+	if (r == 0)
+		r = buf_add(&so->plain, plain.p, plain.n, e);
+	if (r == 0)
+		so->blobs[so->n++] = *b;
+	if (r == 0 && so->plain.len >= SOLID_TARGET) {
+		full = *so;
+		*so = (struct solid){0};
+	}
+	pthread_mutex_unlock(&s->m);
+	if (r == 0)
+		r = write_solid(s, c, &full, e);
+	solid_free(&full);
+	return r;
+}
+
+/* The plain form to take the difference against: the version before, or, where that would make the
+ * chain too long, the first of the chain. */
+static int choose_base(struct store *s, struct coder *c, struct plain *parent,
+	const struct name *parent_name, struct name *ret_name, struct plain **ret, struct err *e)
+{
+	struct plain *p = plain_ref(parent);
+	*ret_name = *parent_name;
+	while (parent->depth >= CHAIN_DEPTH && p->method == METHOD_DELTA) {
+		struct blob_loc l;
+		struct plain *up = NULL;
+		int r = txn_find_base(s, p->base, ret_name, e);
+		if (r == E_NOTFOUND)
+			r = index_find_base(s->index, p->base, ret_name, &l, e);
+		if (r == 0)
+			r = store_plain(s, c, ret_name, &up, e);
+		plain_unref(p);
+		if (r < 0)
+			return r;
+		p = up;
+	}
+	*ret = p;
+	return 0;
+}
+
+/* Compress into c->packed, as a difference where that pays. */
+static int pack_plain(struct store *s, struct coder *c, struct span plain, struct plain *base,
+	enum method *method, struct err *e)
+{
+	CLEANUP_BUF struct buf alone = BUF_INIT;
+	c->packed.len = 0;
+	*method = base ? METHOD_DELTA : METHOD_ZSTD;
+	int r = zs_compress(c->zs, s->txn->level,
+		base ? buf_span(&base->data) : (struct span){NULL, 0}, plain, &c->packed, e);
+	if (r == 0 && base && c->packed.len > 512 &&
+		c->packed.len > base->packed_len / 2) {
+		/* It has drifted far: a fresh start may be as small and is quicker to read. */
+		r = zs_compress(c->zs, s->txn->level, (struct span){NULL, 0}, plain, &alone, e);
+		if (r == 0 && alone.len <= c->packed.len + c->packed.len / 4) {
+			struct buf t = c->packed;
+			c->packed = alone;
+			alone = t;
+			*method = METHOD_ZSTD;
+		}
+	}
+	if (r == 0 && c->packed.len >= plain.n)
+		*method = METHOD_STORE;
+	return r;
+}
+
+static int put_frame(struct store *s, struct coder *c, struct pack_blob *b, struct span plain,
+	struct plain *parent, const struct name *parent_name, struct err *e)
+{
+	CLEANUP_PLAIN struct plain *base = NULL;
+	struct name base_name;
+	enum method method;
+	if (parent && choose_base(s, c, parent, parent_name, &base_name, &base, NULL) < 0)
+		base = NULL; /* unreadable: store it whole, which also heals */
+	int r = pack_plain(s, c, plain, base, &method, e);
+	if (r < 0)
+		return r;
+	if (method == METHOD_DELTA) {
+		memcpy(b->base, base_name.b, BASE_BYTES);
+		b->depth = (uint8_t)(base->depth + 1);
+	}
+	return add_frame_locked(s, method, method == METHOD_STORE ? plain : buf_span(&c->packed),
+		(uint32_t)plain.n, b, 1, e);
+}
+
+/* True when the blob is there or on its way; else it is ours to write. */
+static int reserve(struct store *s, const struct name *name, bool *ret_there, struct err *e)
+{
+	struct blob_loc l;
+	LOCK_SCOPE(&s->m);
+	*ret_there = pending_find(&s->txn->pending, name) != NULL;
+	if (*ret_there)
+		return 0;
+	int r = index_find(s->index, name, &l, e);
+	if (r == 0) {
+		*ret_there = true;
+		return 0;
+	}
+	return r == E_NOTFOUND ? pending_add(&s->txn->pending, name, e) : r;
+}
+
+int store_put(struct store *s, struct coder *c, enum form form, struct span canon,
+	const struct name *base, struct name *ret, struct err *e)
+{
+	bool there;
+	name_of(s->keys, (uint8_t)form, canon, ret);
+	int r = reserve(s, ret, &there, e);
+	if (r < 0 || there)
+		return r;
+	CLEANUP_PLAIN struct plain *parent = NULL;
+	CLEANUP_BUF struct buf plain = BUF_INIT;
+	if (base && store_plain(s, c, base, &parent, NULL) < 0)
+		parent = NULL;
+	if (parent && parent->form != form) {
+		plain_unref(parent);
+		parent = NULL;
+	}
+	struct span known = parent ? buf_span(&parent->data) : (struct span){NULL, 0};
+	struct span face = canon;
+	if (form != FORM_RAW) {
+		r = form_encode(c->rs, s->keys, form, canon, known, &plain, e);
+		face = buf_span(&plain);
+	}
+	if (r < 0)
+		return r;
+	struct pack_blob b = {.name = *ret, .form = (uint8_t)form,
+		.plain_len = (uint32_t)face.n, .canon_len = (uint32_t)canon.n};
+	if (!parent && face.n <= SOLID_BLOB_MAX)
+		return put_solid(s, c, &b, face, e);
+	return put_frame(s, c, &b, face, parent, base, e);
+}
+
+int store_commit(struct store *s, struct coder *c, struct err *e)
+{
+	struct txn *t = s->txn;
+	struct solid last = t->solid;
+	t->solid = (struct solid){0};
+	int r = t->broken ? err_set(e, E_IO, 0, "an earlier write failed")
+			  : write_solid(s, c, &last, e);
+	solid_free(&last);
+	pthread_mutex_lock(&s->m);
+	if (r == 0)
+		r = finish_pack(s, e);
+	if (r == 0)
+		r = flush_index(s, e);
+	pthread_mutex_unlock(&s->m);
+	if (r == 0) {
+		pending_free(&t->pending);
+		buf_free(&t->records);
+		s->txn = NULL;
+		free(t);
+	}
+	return r;
+}
+
+void store_abort(struct store *s)
+{
+	struct txn *t = s->txn;
+	struct err ignored = ERR_INIT;
+	if (!t)
+		return;
+	pthread_mutex_lock(&s->m);
+	/* Whole frames are worth keeping: an interrupted first snapshot goes on where it was. */
+	bool kept = !t->broken && finish_pack(s, &ignored) == 0;
+	if (kept && flush_index(s, &ignored) < 0)
+		log_say(&s->log, LOG_WARN, "%s", ignored.msg);
+	pack_abort(TAKE_PTR(t->pack));
+	pending_free(&t->pending);
+	solid_free(&t->solid);
+	buf_free(&t->records);
+	s->txn = NULL;
+	pthread_mutex_unlock(&s->m);
+	free(t);
+}

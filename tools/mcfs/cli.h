@@ -1,0 +1,95 @@
+/* cli.h - what all commands of mcfs share: options, the store, messages, exit codes, JSON.
+ *
+ * Only tools/ prints. Results go to stdout; problems, progress and remarks to stderr, so that
+ * --json output is never mixed with anything else. */
+#ifndef MCFS_TOOLS_CLI_H
+#define MCFS_TOOLS_CLI_H
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/snapshot/snapobj.h"
+
+#define MCFS_PROGRAM "mcfs " MCFS_VERSION
+
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_PARTLY = 3, /* done, but some files could not be read or changed while read */
+	EXIT_LOCKED = 10,
+	EXIT_WRONG_KEY = 11,
+	EXIT_DAMAGED = 12,
+	EXIT_INTERRUPTED = 130
+};
+
+struct cli {
+	const char *store;
+	bool json, quiet;
+	int verbose;
+	const char *command;
+	char *cache_dir, *state_dir, *key_dir;
+};
+
+struct command {
+	const char *name;
+	int (*run)(struct cli *cli, int argc, char **argv);
+	const char *usage;   /* after "mcfs ", one line */
+	const char *summary; /* one line */
+	const char *help;    /* options, a line each */
+};
+
+extern const struct command command_init, command_snapshot, command_list, command_info, command_ls,
+	command_cat, command_find, command_diff, command_tag, command_restore, command_export,
+	command_check;
+
+extern volatile sig_atomic_t cli_interrupted;
+
+/* ---- messages and exits ---- */
+
+/* Print "mcfs: <message>" (as JSON with --json) and return the exit code of the failure. */
+int cli_fail(const struct cli *cli, const struct err *e);
+/* The same for misuse: names the command's help. */
+int cli_usage(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cli_note(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* One file that had a problem. */
+void cli_problem(const struct cli *cli, const char *path, const struct err *e);
+int cli_exit_code(int err_code);
+/* Print and free. The last object of a --json run is its summary. */
+void cli_json(json_t *object);
+/* Progress on a terminal, or as JSON lines, a few times a second. */
+void cli_progress(const struct cli *cli, const char *verb, uint64_t files, uint64_t bytes,
+	const char *path);
+void cli_progress_end(const struct cli *cli);
+
+/* ---- the store ---- */
+
+/* Open with the key that the environment gives. E_* as store_open(). */
+int cli_open(struct cli *cli, size_t cache_bytes, struct store **ret, struct err *e) MUST_CHECK;
+/* A passphrase or key file from the environment; NULL value when there is none. The memory is the
+ * caller's to free with cli_secret_free(). */
+int cli_secret(struct cli *cli, const struct store_config *cfg, bool has_passphrase,
+	bool has_keyfile, struct secret *ret, struct err *e) MUST_CHECK;
+void cli_secret_free(struct secret *s);
+/* Where the key file of a store is when nobody says otherwise. */
+char *cli_key_path(const struct cli *cli, const struct id *store);
+
+/* "SNAP" or "SNAP:PATH": split in place; *ret_path is "" when there is none. */
+void cli_split_spec(char *spec, const char **ret_snap, const char **ret_path);
+
+/* ---- formatting ---- */
+
+/* JSON strings must be UTF-8: other bytes become U+FFFD. */
+json_t *cli_json_string(const char *s, size_t n);
+json_t *cli_json_snapshot(const struct snapshot *sn);
+char *cli_bytes(uint64_t n, char out[16]);
+/* Local time, to the second; with zone offset for JSON. */
+char *cli_time(struct timestamp t, char out[32]);
+char *cli_time_iso(struct timestamp t, char out[40]);
+/* Print with control characters and backslashes escaped, so that a hostile name cannot speak to
+ * the terminal. */
+void cli_print_name(FILE *f, const char *s, size_t n);
+
+#endif

@@ -1,0 +1,160 @@
+/* mcfs - backups of Minecraft worlds. The command line: global options, then one command. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "tools/mcfs/cli.h"
+
+static const struct command *const commands[] = {&command_init, &command_snapshot, &command_list,
+	&command_info, &command_ls, &command_cat, &command_find, &command_tag,
+	&command_restore};
+
+#define N_COMMANDS (sizeof commands / sizeof *commands)
+
+volatile sig_atomic_t cli_interrupted;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	if (cli_interrupted)
+		_Exit(EXIT_INTERRUPTED); /* asked twice */
+	cli_interrupted = 1;
+}
+
+static void print_help(FILE *f)
+{
+	fprintf(f, "mcfs: backups of Minecraft worlds, deduplicated and encrypted\n\n"
+		   "usage: mcfs [-s STORE] [--json] [-q|-v] COMMAND [OPTION..] [ARG..]\n\n");
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		fprintf(f, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+	fprintf(f,
+		"\n  -s, --store STORE  the store's directory (or MCFS_STORE)\n"
+		"      --json         results as JSON on standard output\n"
+		"  -q, --quiet        only problems\n"
+		"  -v, --verbose      more detail\n"
+		"  -h, --help         this, or the help of a command\n"
+		"      --version      the version\n\n"
+		"The key comes from MCFS_PASSPHRASE, MCFS_PASSPHRASE_FILE, MCFS_PASSPHRASE_COMMAND "
+		"or MCFS_KEY_FILE;\nwithout any of them from the key file that 'mcfs init' made. "
+		"See mcfs(1).\n");
+}
+
+static void print_command_help(FILE *f, const struct command *c)
+{
+	fprintf(f, "usage: mcfs %s\n\n%s.\n", c->usage, c->summary);
+	if (c->help)
+		fprintf(f, "\n%s", c->help);
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+	const struct command *c = find_command(argv[0]);
+	if (!c) {
+		if (strcmp(argv[0], "help") == 0) {
+			c = argc > 1 ? find_command(argv[1]) : NULL;
+			if (c)
+				print_command_help(stdout, c);
+			else
+				print_help(stdout);
+			return EXIT_DONE;
+		}
+		cli->command = NULL;
+		return cli_usage(cli, "there is no command '%s'", argv[0]);
+	}
+	cli->command = c->name;
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			print_command_help(stdout, c);
+			return EXIT_DONE;
+		}
+	struct err e = ERR_INIT;
+	if (crypto_init(&e) < 0)
+		return cli_fail(cli, &e);
+	optind = 0;
+	return c->run(cli, argc, argv);
+}
+
+static char *directory(const char *env, const char *xdg, const char *below_home)
+{
+	const char *v = getenv(env), *x = getenv(xdg), *home = getenv("HOME");
+	char *out = NULL;
+	if (v && *v)
+		return strdup(v);
+	if (x && *x)
+		return asprintf(&out, "%s/mcfs", x) < 0 ? NULL : out;
+	return asprintf(&out, "%s/%s/mcfs", home && *home ? home : "/root", below_home) < 0 ? NULL
+											   : out;
+}
+
+/* Descriptors for deep trees; no core dumps with keys in them. */
+static void set_limits(void)
+{
+	struct rlimit none = {0, 0}, files;
+	setrlimit(RLIMIT_CORE, &none);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {{"store", required_argument, NULL, 's'},
+		{"json", no_argument, NULL, 'j'}, {"quiet", no_argument, NULL, 'q'},
+		{"verbose", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'}, {0}};
+	struct cli cli = {.store = getenv("MCFS_STORE")};
+	int o;
+	while ((o = getopt_long(argc, argv, "+s:qvh", options, NULL)) != -1)
+		switch (o) {
+		case 's':
+			cli.store = optarg;
+			break;
+		case 'j':
+			cli.json = true;
+			break;
+		case 'q':
+			cli.quiet = true;
+			break;
+		case 'v':
+			cli.verbose++;
+			break;
+		case 'h':
+			print_help(stdout);
+			return EXIT_DONE;
+		case 'V':
+			printf("%s\n", MCFS_PROGRAM);
+			return EXIT_DONE;
+		default:
+			return EXIT_USAGE;
+		}
+	if (optind == argc) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	struct sigaction sa = {.sa_handler = on_signal};
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	set_limits();
+	cli.cache_dir = directory("MCFS_CACHE_DIR", "XDG_CACHE_HOME", ".cache");
+	cli.state_dir = directory("MCFS_STATE_DIR", "XDG_STATE_HOME", ".local/state");
+	cli.key_dir = directory("MCFS_CONFIG_DIR", "XDG_CONFIG_HOME", ".config");
+	int code = run(&cli, argc - optind, argv + optind);
+	free(cli.cache_dir);
+	free(cli.state_dir);
+	free(cli.key_dir);
+	if (fflush(stdout) != 0 && code == EXIT_DONE)
+		code = EXIT_FAILED; /* a full disk behind a pipe of ours */
+	return code;
+}
