@@ -1,6 +1,7 @@
 /* exact_deflate_internal.h - shared by the exact_deflate*.c files only.
  *
  * exact_deflate.c        entry, headers and trailers
+ * exact_deflate_index.c  levels 4 to 9: where was this seen before?
  * exact_deflate_lazy.c   levels 4 to 9: match search and lazy parse
  * exact_deflate_fast.c   levels 1 to 3: greedy parse
  * exact_deflate_block.c  one block of symbols: choice of form, emission
@@ -75,6 +76,39 @@ struct ed_fast {
 	uint32_t prev[ED_WINDOW];
 };
 
+/* A run: four or more equal bytes. */
+struct ed_run {
+	uint32_t start, end; /* input positions */
+	uint32_t prev;	     /* number of the run of the same byte before it, plus 1 */
+	uint32_t ord;	     /* ordinal of the first position */
+};
+
+enum {
+	ED_RING = 65536, /* positions the index remembers */
+	ED_HASH4_BITS = 15,
+	ED_RUN_RING = ED_RING / 4,
+	/* Positions indexed ahead in one go. Window, this, and the search's own look ahead fit in
+	 * the ring. */
+	ED_AHEAD = 4096
+};
+
+/* What was seen where. "Seen" values are positions modulo 65536, counted on from call to call, so
+ * that the tables need no clearing; ed_index_more() keeps values from becoming ambiguous. The
+ * arrays by position hold what the tables held when the position was entered. */
+struct ed_index {
+	uint32_t seen3[ED_HASH_SIZE];	       /* by zlib's hash: position << 16 | count */
+	uint16_t seen4[1 << ED_HASH4_BITS];    /* by a hash of 4 bytes: position */
+	uint32_t at3[ED_RING];		       /* as seen3; the count is the ordinal */
+	uint16_t back4[ED_RING];	       /* distance to the last with the same 4-byte hash */
+	struct ed_run run[ED_RUN_RING];	       /* by number modulo ring */
+	uint32_t last_run[256];		       /* by byte: number of the last run, plus 1 */
+	uint32_t nruns;
+	uint32_t cursor; /* the first run that ends behind what was parsed */
+	uint32_t swept; /* seen positions are no older than this less 32768 */
+	uint32_t base;	/* what is added to input positions; reduced modulo 65536 when stored */
+	size_t end;	/* positions before it are entered */
+};
+
 struct exact_deflate {
 	struct buf *out;
 	uint64_t bit_acc; /* bits of the last, unfinished byte */
@@ -88,6 +122,7 @@ struct exact_deflate {
 	union {
 		struct ed_fast fast;
 	} u;
+	struct ed_index index;
 };
 
 /* zlib's three-byte hash: 15 bits, 5 a byte. Entries that share a value by accident share a chain,
@@ -97,10 +132,14 @@ static inline unsigned ed_hash3(const uint8_t *p)
 	return ((unsigned)p[0] << 10 ^ (unsigned)p[1] << 5 ^ p[2]) & (ED_HASH_SIZE - 1);
 }
 
+/* Little-endian loads, whatever the machine. */
 static inline uint32_t ed_load32(const uint8_t *p)
 {
 	uint32_t v;
 	memcpy(&v, p, sizeof v);
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+	v = __builtin_bswap32(v);
+#endif
 	return v;
 }
 
@@ -108,22 +147,37 @@ static inline uint64_t ed_load64(const uint8_t *p)
 {
 	uint64_t v;
 	memcpy(&v, p, sizeof v);
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+	v = __builtin_bswap64(v);
+#endif
 	return v;
+}
+
+/* zlib's hash of the first three of four loaded bytes. */
+static inline unsigned ed_hash3_of(uint32_t v)
+{
+	return (v << 10 ^ (v >> 3 & 0x1fe0) ^ (v >> 16 & 0xff)) & (ED_HASH_SIZE - 1);
+}
+
+static inline unsigned ed_hash4(uint32_t v)
+{
+	return (uint16_t)((v & 0xffff) * 0x9E35u + (v >> 16) * 0x79B1u) >> (16 - ED_HASH4_BITS);
+}
+
+/* The first byte that is not zero. */
+static inline unsigned ed_first_byte(uint64_t v)
+{
+	return (unsigned)__builtin_ctzll(v) / 8;
 }
 
 /* How many bytes a and b have in common, at most max. */
 static inline unsigned ed_common(const uint8_t *a, const uint8_t *b, unsigned max)
 {
 	unsigned i = 0;
-	while (i + 8 <= max) {
-		uint64_t x = ed_load64(a + i) ^ ed_load64(b + i);
-		if (x)
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-			return i + (unsigned)__builtin_ctzll(x) / 8;
-#else
-			return i + (unsigned)__builtin_clzll(x) / 8;
-#endif
-		i += 8;
+	for (; i + 8 <= max; i += 8) {
+		uint64_t diff = ed_load64(a + i) ^ ed_load64(b + i);
+		if (diff)
+			return i + ed_first_byte(diff);
 	}
 	while (i < max && a[i] == b[i])
 		i++;
@@ -133,12 +187,12 @@ static inline unsigned ed_common(const uint8_t *a, const uint8_t *b, unsigned ma
 /* zlib slides its window by 32 KiB at the top of its loop when fewer than ED_MIN_LOOKAHEAD bytes
  * are ahead in it and the position is ED_MAX_DIST into the upper half. All that is visible of it:
  * a block that began before the window can no longer be stored, and what lies at offset 0 of the
- * window can not be matched. `pos` is the position at the top of the loop. */
+ * window can not be matched. `pos` is the position at the top of the loop; in between, tops may
+ * be left out. */
 static inline void ed_slide(struct exact_deflate *d, size_t pos)
 {
-	size_t rel = pos - d->window_base;
-	if (rel > ED_WINDOW + ED_MAX_DIST ||
-		(rel == ED_WINDOW + ED_MAX_DIST && d->n - pos < ED_MIN_LOOKAHEAD))
+	while (pos - d->window_base > ED_WINDOW + ED_MAX_DIST ||
+		(pos - d->window_base == ED_WINDOW + ED_MAX_DIST && d->n - pos < ED_MIN_LOOKAHEAD))
 		d->window_base += ED_WINDOW;
 }
 
@@ -153,6 +207,17 @@ extern const struct ed_code ed_fixed_lit[288], ed_fixed_dist[30];
 int ed_block_flush(struct exact_deflate *d, size_t top, size_t end, bool last, struct err *e) MUST_CHECK;
 /* Fill up the last byte. Needs no memory beyond what the last block reserved. */
 void ed_bits_finish(struct exact_deflate *d);
+
+/* Begin a new input; all that was seen is forgotten. */
+void ed_index_reset(struct ed_index *x);
+/* Enter some more positions; needs three bytes after each. */
+void ed_index_more(struct ed_index *x, const uint8_t *in, size_t n);
+
+/* Four equal bytes? */
+static inline bool ed_is_run(uint32_t v)
+{
+	return v == (v << 8 | v >> 24);
+}
 
 /* Parse d->in, writing all blocks. */
 int ed_parse_fast(struct exact_deflate *d, const struct ed_limits *l, struct err *e) MUST_CHECK;

@@ -1,4 +1,9 @@
-/* Levels 4 to 9: take a match only when the next position has no better one. */
+/* Levels 4 to 9: take a match only when the next position has no better one.
+ *
+ * zlib walks the chain of all earlier positions with the same three-byte hash, nearest first, as far
+ * as the level's limits go, and keeps the first of the longest matches. The same match comes out
+ * when positions that cannot win are never looked at, provided that the limits are applied as if
+ * they had been: an ordinal tells how many entries zlib would have passed. */
 #include "engine/codec/exact_deflate_internal.h"
 
 struct match {
@@ -6,100 +11,315 @@ struct match {
 	uint32_t dist;
 };
 
-/* The first candidate: may be as far as ED_MAX_DIST, the others must be nearer. Index entries are
- * positions plus one, so that 0 is "none"; position 0 of the window is never matched. */
-static bool head_usable(const struct exact_deflate *d, uint32_t head, size_t pos)
+struct parse {
+	struct exact_deflate *d;
+	struct ed_index *x;
+	const uint8_t *in;
+	size_t n;
+	struct ed_limits l;
+};
+
+/* What one search is bound by. */
+struct query {
+	size_t pos;
+	const uint8_t *p;
+	unsigned max, nice, limit; /* longest possible; good enough; chain entries */
+	uint32_t reach;		   /* largest distance */
+	uint16_t ord;
+};
+
+/* How many chain entries zlib has looked at when it comes to the one at this distance. Positions
+ * within a run have no ordinal of their own, but the third last of a run has; `lead` is how far
+ * ahead that is. */
+static inline unsigned entries_to(const struct parse *s, const struct query *q, uint32_t dist, unsigned lead)
 {
-	if (head <= 1)
-		return false;
-	size_t at = head - 1;
-	return pos - at <= ED_MAX_DIST && at != d->window_base;
+	return (uint16_t)(q->ord - s->x->at3[(q->pos - dist + lead) % ED_RING] + lead);
 }
 
-/* The longest match of more than `best` bytes, else {best, 0}. */
-static struct match search(const struct exact_deflate *d, const struct ed_limits *l, size_t pos,
-	uint32_t entry, unsigned best)
+static inline uint32_t back4(const struct parse *s, size_t pos)
 {
-	struct match m = {best, 0};
-	size_t ahead = d->n - pos;
-	unsigned max = ahead < ED_MAX_MATCH ? (unsigned)ahead : ED_MAX_MATCH;
-	unsigned nice = l->nice < max ? l->nice : max;
-	size_t lowest = pos > ED_MAX_DIST ? pos - ED_MAX_DIST : 0; /* candidates are above it */
-	const uint8_t *p = d->in + pos;
+	return s->x->back4[pos % ED_RING];
+}
 
-	if (best >= max)
-		return m;
-	for (unsigned chain = best >= l->good ? l->chain >> 2 : l->chain; chain; chain--) {
-		const uint8_t *c = d->in + (entry - 1);
-		if (c[m.len] == p[m.len] && c[m.len - 1] == p[m.len - 1] && c[0] == p[0]) {
-			unsigned len = ed_common(c, p, max);
-			if (len > m.len) {
-				m.len = len;
-				m.dist = (uint32_t)(pos - (entry - 1));
-				if (len >= nice)
-					break;
-			}
+/* Never 0, though what came full circle may lie a whole ring back. */
+static inline uint32_t back3(const struct parse *s, size_t pos)
+{
+	uint32_t seen = s->x->at3[pos % ED_RING] >> 16;
+	return 1 + (uint32_t)(uint16_t)(s->x->base + (uint32_t)pos - seen - 1);
+}
+
+static inline uint32_t reach_of(size_t pos)
+{
+	return pos > ED_MAX_DIST ? ED_MAX_DIST : (uint32_t)pos - 1;
+}
+
+/* At the largest distance only the first chain entry counts, and not from where zlib's window
+ * begins. */
+static __attribute__((noinline)) bool edge_usable(const struct parse *s, const struct query *q, unsigned entries)
+{
+	ed_slide(s->d, q->pos);
+	return entries == 1 && q->pos - ED_MAX_DIST != s->d->window_base;
+}
+
+/* Entry for entry as zlib does it: the way out when the short cuts take longer. */
+static __attribute__((noinline)) struct match search_slowly(const struct parse *s, const struct query *q, struct match m)
+{
+	uint32_t dist = back3(s, q->pos);
+	while (dist <= q->reach) {
+		unsigned entries = entries_to(s, q, dist, 0);
+		if (entries > q->limit || (dist == ED_MAX_DIST && !edge_usable(s, q, entries)))
+			break;
+		unsigned len = ed_common(q->p - dist, q->p, q->max);
+		if (len > m.len && len > ED_MIN_MATCH) {
+			m = (struct match){len, dist};
+			if (len >= q->nice)
+				break;
 		}
-		entry = d->u.fast.prev[(entry - 1) % ED_WINDOW];
-		if (entry == 0 || entry - 1 <= lowest)
+		dist += back3(s, q->pos - dist);
+	}
+	return m;
+}
+
+/* The nearest match of three bytes. */
+static inline struct match search3(const struct parse *s, const struct query *q)
+{
+	uint32_t reach = q->reach < ED_TOO_FAR ? q->reach : ED_TOO_FAR;
+	for (uint32_t dist = back3(s, q->pos); dist <= reach; dist += back3(s, q->pos - dist)) {
+		if (entries_to(s, q, dist, 0) > q->limit)
+			break;
+		const uint8_t *c = q->p - dist;
+		if (c[0] == q->p[0] && c[1] == q->p[1] && c[2] == q->p[2])
+			return (struct match){ED_MIN_MATCH, dist};
+	}
+	return (struct match){ED_MIN_MATCH - 1, 0};
+}
+
+/* Leave the runs behind that end at or before pos. */
+static inline void skip_runs(struct ed_index *x, size_t pos)
+{
+	while (x->cursor != x->nruns && x->run[x->cursor % ED_RUN_RING].end <= pos)
+		x->cursor++;
+}
+
+/* The run that pos is in. */
+static const struct ed_run *run_at(struct ed_index *x, size_t pos)
+{
+	skip_runs(x, pos);
+	return &x->run[x->cursor % ED_RUN_RING];
+}
+
+/* The run of the same byte before it, or NULL. */
+static const struct ed_run *run_before(const struct ed_index *x, const struct ed_run *r)
+{
+	uint32_t id = r->prev - 1;
+	return r->prev && x->nruns - id <= ED_RUN_RING ? &x->run[id % ED_RUN_RING] : NULL;
+}
+
+/* The same for a position that has `ahead` bytes of the run r ahead, by the list of runs. Of an
+ * earlier run only one position can give the longest match: the one with as much of the run ahead as
+ * there is here, or its start if it is shorter. Stops at a match of `enough`. */
+static struct match search_runs(const struct parse *s, const struct query *q, struct match m,
+	const struct ed_run *r, unsigned ahead, unsigned enough)
+{
+	unsigned want = ahead < q->nice ? ahead : q->nice;
+	size_t lowest = q->pos - q->reach;
+	while (m.len < enough && (r = run_before(s->x, r))) {
+		size_t c = r->end - r->start > want ? r->end - want : r->start;
+		unsigned entries = (uint16_t)(q->ord - r->ord) - (unsigned)(c - r->start);
+		bool last = false;
+		if (entries > q->limit) {
+			c += entries - q->limit;
+			last = true;
+		}
+		if (c < lowest) {
+			c = lowest;
+			last = true;
+		}
+		if (c + 4 > r->end)
+			break;
+		unsigned len = (unsigned)(r->end - c);
+		if (len > m.len || len >= ahead) {
+			const uint8_t *p = s->in + c;
+			if (len >= ahead)
+				len = ahead + ed_common(p + ahead, q->p + ahead, q->max - ahead);
+			if (len > m.len)
+				m = (struct match){len, (uint32_t)(q->pos - c)};
+		}
+		if (last)
 			break;
 	}
 	return m;
 }
 
-static uint32_t insert(struct ed_fast *x, const uint8_t *in, size_t pos)
+/* A match longer than m.len, of four bytes or more. Follows the chain of the four bytes at pos + k,
+ * which every longer match must have too; k moves to what the best match so far lacks, when that was
+ * seen less recently. In a run (then r is not NULL) `lead` is 3 less than what is left of it, and
+ * m.len is more than lead + 2; else 0. */
+static inline __attribute__((always_inline)) struct match search4(const struct parse *s,
+	const struct query *q, struct match m, const struct ed_run *r, unsigned lead)
 {
-	unsigned h = ed_hash3(in + pos);
-	uint32_t head = x->head[h];
-	x->prev[pos % ED_WINDOW] = head;
-	x->head[h] = (uint32_t)pos + 1;
-	return head;
+	uint32_t first = ed_load32(q->p), tail;
+	unsigned k = lead, tail_at = lead, steps = q->limit + 8;
+	if (m.len > ED_MIN_MATCH) {
+		tail_at = m.len - ED_MIN_MATCH;
+		if (!ed_is_run(ed_load32(q->p + tail_at)))
+			k = tail_at;
+	}
+	tail = ed_load32(q->p + tail_at);
+	uint32_t dist = back4(s, q->pos + k);
+	while (dist <= q->reach) {
+		const uint8_t *c = q->p - dist;
+		uint32_t next = dist + back4(s, q->pos + k - dist);
+		if (ed_load32(c + tail_at) == tail && ed_load32(c) == first) {
+			unsigned len = 4 + ed_common(c + 4, q->p + 4, q->max - 4);
+			if (len > m.len) {
+				unsigned entries = entries_to(s, q, dist, lead);
+				if (entries > q->limit ||
+					(dist == ED_MAX_DIST && !edge_usable(s, q, entries)))
+					break;
+				m = (struct match){len, dist};
+				if (len >= q->nice)
+					break;
+				tail_at = len - ED_MIN_MATCH;
+				tail = ed_load32(q->p + tail_at);
+				uint32_t other = back4(s, q->pos + tail_at);
+				if (!ed_is_run(tail) && other > next) {
+					k = tail_at;
+					next = other;
+				}
+			}
+		}
+		dist = next;
+		if (--steps == 0)
+			return r ? search_runs(s, q, m, r, lead + 3, q->nice)
+				 : search_slowly(s, q, m);
+	}
+	return m;
+}
+
+/* The same for a position in a run. Once a match as long as the run is known, a longer one must have
+ * what follows the run too. */
+static __attribute__((noinline)) struct match search_run(const struct parse *s, struct query *q,
+	struct match m)
+{
+	const struct ed_run *r = run_at(s->x, q->pos);
+	unsigned ahead = r->end - q->pos < q->max ? (unsigned)(r->end - q->pos) : q->max;
+
+	q->ord = (uint16_t)(r->ord + (q->pos - r->start));
+	if (q->reach == ED_MAX_DIST)
+		q->reach--; /* for the first entry only, which is too far for its three bytes */
+	if (m.len < ahead) {
+		if (q->pos > r->start)
+			m = (struct match){ahead, 1};
+		else
+			m = search_runs(s, q, m, r, ahead, ahead < q->nice ? ahead : q->nice);
+	}
+	if (m.len < ahead || m.len >= q->nice)
+		return m;
+	return search4(s, q, m, r, ahead - 3);
+}
+
+static inline struct query ask(const struct parse *s, size_t pos, unsigned best)
+{
+	struct query q = {.pos = pos, .p = s->in + pos};
+	size_t left = s->n - pos;
+	q.max = left < ED_MAX_MATCH ? (unsigned)left : ED_MAX_MATCH;
+	q.nice = s->l.nice < q.max ? s->l.nice : q.max;
+	q.limit = best >= s->l.good ? s->l.chain >> 2 : s->l.chain;
+	q.reach = reach_of(pos);
+	q.ord = (uint16_t)s->x->at3[pos % ED_RING];
+	return q;
+}
+
+/* The match zlib would take at pos if there was none before. */
+static struct match search_first(const struct parse *s, size_t pos)
+{
+	struct match m = {ED_MIN_MATCH - 1, 0};
+	struct query q = ask(s, pos, m.len);
+	if (q.max > ED_MIN_MATCH) {
+		if (ed_is_run(ed_load32(q.p)))
+			m = search_run(s, &q, m);
+		else if (back4(s, pos) <= q.reach)
+			m = search4(s, &q, m, NULL, 0);
+	}
+	return m.len < ED_MIN_MATCH ? search3(s, &q) : m;
+}
+
+/* Can there be a match at pos that is longer than `best`, which is 3 or more? */
+static inline bool better_possible(const struct parse *s, size_t pos, unsigned best)
+{
+	if (s->n - pos <= best)
+		return false;
+	size_t tail = pos + best - ED_MIN_MATCH;
+	return back4(s, tail) <= reach_of(pos) || ed_is_run(ed_load32(s->in + tail));
+}
+
+/* A match at pos that is longer than `best`, or {best, 0}. */
+static struct match search_better(const struct parse *s, size_t pos, unsigned best)
+{
+	struct match m = {best, 0};
+	struct query q = ask(s, pos, best);
+	if (ed_is_run(ed_load32(q.p)))
+		return search_run(s, &q, m);
+	return search4(s, &q, m, NULL, 0);
+}
+
+/* Can there be a match at pos at all? It has three bytes and is not 0. */
+static inline bool match_possible(const struct parse *s, size_t pos)
+{
+	uint32_t reach = reach_of(pos);
+	uint32_t reach3 = reach < ED_TOO_FAR ? reach : ED_TOO_FAR;
+	if (back3(s, pos) <= reach3)
+		return true;
+	if (s->n - pos <= ED_MIN_MATCH)
+		return false;
+	return back4(s, pos) <= reach || ed_is_run(ed_load32(s->in + pos));
+}
+
+static inline int put_symbol(const struct parse *s, uint32_t sym, size_t top, size_t end, struct err *e)
+{
+	struct exact_deflate *d = s->d;
+	d->sym[d->nsym++] = sym;
+	if (d->nsym < ED_BLOCK_SYMBOLS || top == s->n)
+		return 0;
+	return ed_block_flush(d, top, end, false, e);
+}
+
+static int put_literal(const struct parse *s, size_t pos, struct err *e)
+{
+	return put_symbol(s, s->in[pos], pos + 1, pos + 1, e);
 }
 
 int ed_parse_lazy(struct exact_deflate *d, const struct ed_limits *l, struct err *e)
 {
-	struct ed_fast *x = &d->u.fast;
-	size_t pos = 0, top;
-	struct match prev, cur = {ED_MIN_MATCH - 1, 0};
-	bool waiting = false; /* the byte before pos has not been output */
-	memset(x->head, 0, sizeof x->head);
-
-	for (; pos < d->n; ) {
-		uint32_t head = 0;
-		top = pos;
-		ed_slide(d, pos);
-		if (d->n - pos >= ED_MIN_MATCH)
-			head = insert(x, d->in, pos);
-		prev = cur;
-		cur = (struct match){ED_MIN_MATCH - 1, 0};
-		if (head_usable(d, head, pos) && prev.len < l->lazy) {
-			cur = search(d, l, pos, head, prev.len);
-			if (cur.len == ED_MIN_MATCH && cur.dist > ED_TOO_FAR)
-				cur.len = ED_MIN_MATCH - 1;
+	struct parse s = {d, &d->index, d->in, d->n, *l};
+	size_t pos = 0;
+	int r = 0;
+	ed_index_reset(s.x);
+	if (s.n > 0)
+		r = put_literal(&s, pos++, e);
+	while (pos < s.n && r == 0) {
+		while (s.x->end < s.n && s.x->end < pos + 2 * ED_MAX_MATCH + 8) {
+			skip_runs(s.x, pos);
+			ed_index_more(s.x, s.in, s.n);
 		}
-		size_t end;
-		if (prev.len >= ED_MIN_MATCH && cur.len <= prev.len) {
-			d->sym[d->nsym++] = ed_sym_match(prev.len, prev.dist);
-			end = pos - 1 + prev.len;
-			while (++pos < end)
-				if (d->n - pos >= ED_MIN_MATCH)
-					insert(x, d->in, pos);
-			waiting = false;
-			cur = (struct match){ED_MIN_MATCH - 1, 0};
-		} else {
-			end = pos;
-			if (waiting)
-				d->sym[d->nsym++] = d->in[pos - 1];
-			waiting = true;
-			pos++;
+		struct match m = {0, 0};
+		if (s.n - pos >= ED_MIN_MATCH && match_possible(&s, pos))
+			m = search_first(&s, pos);
+		if (m.len < ED_MIN_MATCH) {
+			r = put_literal(&s, pos++, e);
+			continue;
 		}
-		if (d->nsym == ED_BLOCK_SYMBOLS) {
-			int r = ed_block_flush(d, top, end, false, e);
-			if (r < 0)
-				return r;
+		while (m.len < l->lazy && r == 0 && better_possible(&s, pos + 1, m.len)) {
+			struct match better = search_better(&s, pos + 1, m.len);
+			if (better.len <= m.len)
+				break;
+			r = put_literal(&s, pos++, e);
+			m = better;
 		}
+		if (r == 0)
+			r = put_symbol(&s, ed_sym_match(m.len, m.dist), pos + 1, pos + m.len, e);
+		pos += m.len;
 	}
-	if (waiting)
-		d->sym[d->nsym++] = d->in[pos - 1];
-	return ed_block_flush(d, pos, pos, true, e);
+	return r < 0 ? r : ed_block_flush(d, pos, pos, true, e);
 }

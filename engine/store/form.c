@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "engine/anvil/nbt_filter.h"
 #include "engine/base/cleanup.h"
 #include "engine/base/wire.h"
 
@@ -11,6 +12,8 @@
 #define RECORD_HEAD 5 /* u32 BE length and the type byte */
 #define TYPE_GZIP 1
 #define TYPE_ZLIB 2
+/* What was done to a body after inflating it. */
+enum { FILTER_NONE = 0, FILTER_SHORTS = 1 };
 
 static unsigned type_of_recipe(unsigned recipe)
 {
@@ -28,6 +31,8 @@ int group_parse(struct span plain, struct group_slot slots[GROUP_SLOTS], struct 
 			continue;
 		struct group_slot *s = &slots[i];
 		s->recipe = rd_u8(&r);
+		uint8_t filter = rd_u8(&r);
+		s->filtered = filter == FILTER_SHORTS;
 		s->canon_len = (uint32_t)rd_var_max(&r, CANON_MAX);
 		s->plain_len = (uint32_t)rd_var_max(&r, PLAIN_MAX);
 		s->check = rd_u32(&r);
@@ -36,7 +41,9 @@ int group_parse(struct span plain, struct group_slot slots[GROUP_SLOTS], struct 
 		canon += s->canon_len;
 		bodies += s->plain_len;
 		if (s->canon_len < RECORD_HEAD || canon > CANON_MAX || bodies > PLAIN_MAX ||
-			(s->recipe == RECIPE_NONE && s->plain_len != s->canon_len - 4))
+			filter > FILTER_SHORTS ||
+			(s->recipe == RECIPE_NONE &&
+				(s->plain_len != s->canon_len - 4 || s->filtered)))
 			r.bad = true;
 	}
 	if (r.bad || rd_left(&r) != bodies)
@@ -44,6 +51,19 @@ int group_parse(struct span plain, struct group_slot slots[GROUP_SLOTS], struct 
 	for (int i = 0; i < GROUP_SLOTS; i++)
 		slots[i].plain_off += (uint32_t)(plain.n - bodies);
 	return 0;
+}
+
+int group_nbt(struct span plain, const struct group_slot *slot, struct buf *out, struct err *e)
+{
+	size_t start = out->len;
+	if (slot->recipe == RECIPE_NONE)
+		return err_set(e, E_FORMAT, 0, "the chunk is kept as it was");
+	int r = buf_add(out, plain.p + slot->plain_off, slot->plain_len, e);
+	if (r == 0 && slot->filtered && !nbt_filter_undo(out->p + start, slot->plain_len)) {
+		out->len = start;
+		r = err_set(e, E_CORRUPT, 0, "a chunk's filter cannot be undone");
+	}
+	return r;
 }
 
 int group_record(struct restreamer *rs, struct span plain, const struct group_slot *slot,
@@ -58,7 +78,12 @@ int group_record(struct restreamer *rs, struct span plain, const struct group_sl
 		return r < 0 ? r : buf_add(out, body.p, body.n, e);
 	}
 	head[4] = (uint8_t)type_of_recipe(slot->recipe);
+	CLEANUP_BUF struct buf nbt = BUF_INIT;
 	int r = buf_add(out, head, sizeof head, e);
+	if (r == 0 && slot->filtered) {
+		r = group_nbt(plain, slot, &nbt, e);
+		body = buf_span(&nbt);
+	}
 	if (r == 0)
 		r = restream_make(rs, slot->recipe, body, out, e);
 	if (r == 0 && out->len - start != slot->canon_len)
@@ -72,13 +97,47 @@ int group_record(struct restreamer *rs, struct span plain, const struct group_sl
 /* The recipe of a payload that stands unchanged in the older version, or RECIPE_NONE. Equal plain
  * bytes, equal length and an equal keyed check of the stream mean the same stream. */
 static unsigned known_recipe(struct span known, const struct group_slot *old, size_t canon_len,
-	uint32_t check, struct span body)
+	uint32_t check, struct span body, bool filtered)
 {
 	if (old->canon_len != canon_len || old->check != check || old->recipe == RECIPE_NONE ||
-		old->plain_len != body.n ||
+		old->plain_len != body.n || old->filtered != filtered ||
 		memcmp(known.p + old->plain_off, body.p, body.n) != 0)
 		return RECIPE_NONE;
 	return old->recipe;
+}
+
+/* Inflate, prove and filter one stream behind bodies->len. RECIPE_NONE leaves *bodies as it was. */
+static int open_body(struct restreamer *rs, struct span rec, uint32_t check, struct span known,
+	const struct group_slot *old, struct buf *bodies, unsigned *ret_recipe, bool *ret_filtered,
+	struct err *e)
+{
+	size_t start = bodies->len;
+	size_t room = start < GROUP_PLAIN_MAX ? GROUP_PLAIN_MAX - start : 0;
+	struct span stream = span_sub(rec, RECORD_HEAD, rec.n);
+	unsigned guess = RECIPE_NONE;
+	*ret_recipe = RECIPE_NONE;
+	*ret_filtered = false;
+	if (rec.p[4] != TYPE_ZLIB && rec.p[4] != TYPE_GZIP)
+		return 0;
+	enum stream_wrap wrap = rec.p[4] == TYPE_GZIP ? WRAP_GZIP : WRAP_ZLIB;
+	int r = restream_open(rs, wrap, stream, room, bodies, &guess, e);
+	if (r < 0 || guess == RECIPE_NONE)
+		return r;
+	uint8_t *p = bodies->p + start;
+	size_t n = bodies->len - start;
+	/* A gzip stream's plain form starts with its header, which is no NBT. */
+	*ret_filtered = wrap == WRAP_ZLIB && nbt_filter_apply(p, n);
+	*ret_recipe = known_recipe(known, old, rec.n, check, span_of(p, n), *ret_filtered);
+	if (*ret_recipe != RECIPE_NONE)
+		return 0;
+	if (*ret_filtered)
+		nbt_filter_undo(p, n);
+	r = restream_prove(rs, guess, stream, span_of(p, n), ret_recipe, e);
+	if (r < 0 || *ret_recipe == RECIPE_NONE)
+		bodies->len = start;
+	else if (*ret_filtered)
+		nbt_filter_apply(p, n);
+	return r;
 }
 
 /* One payload's body into *bodies, its line into *table. */
@@ -86,27 +145,19 @@ static int encode_slot(struct restreamer *rs, const struct keys *k, struct span 
 	struct span known, const struct group_slot *old, struct buf *table, struct buf *bodies,
 	struct err *e)
 {
-	unsigned recipe = RECIPE_NONE, guess = RECIPE_NONE;
+	unsigned recipe;
+	bool filtered;
 	uint32_t check = (uint32_t)keyed_check(k, rec);
 	size_t start = bodies->len;
-	size_t room = start < GROUP_PLAIN_MAX ? GROUP_PLAIN_MAX - start : 0;
-	struct span stream = span_sub(rec, RECORD_HEAD, rec.n);
-	int r = 0;
-	if (rec.p[4] == TYPE_ZLIB || rec.p[4] == TYPE_GZIP)
-		r = restream_open(rs, rec.p[4] == TYPE_GZIP ? WRAP_GZIP : WRAP_ZLIB, stream, room,
-			bodies, &guess, e);
-	if (r == 0 && guess != RECIPE_NONE) {
-		struct span body = {bodies->p + start, bodies->len - start};
-		recipe = known_recipe(known, old, rec.n, check, body);
-		if (recipe == RECIPE_NONE)
-			r = restream_prove(rs, guess, stream, body, &recipe, e);
-	}
+	int r = open_body(rs, rec, check, known, old, bodies, &recipe, &filtered, e);
 	if (r == 0 && recipe == RECIPE_NONE) {
-		bodies->len = start;
+		filtered = false;
 		r = buf_add(bodies, rec.p + 4, rec.n - 4, e);
 	}
 	if (r == 0)
 		r = put_u8(table, (uint8_t)recipe, e);
+	if (r == 0)
+		r = put_u8(table, filtered ? FILTER_SHORTS : FILTER_NONE, e);
 	if (r == 0)
 		r = put_var(table, rec.n, e);
 	if (r == 0)

@@ -10,6 +10,8 @@
 #ifndef MCFS_STORE_FORM_H
 #define MCFS_STORE_FORM_H
 
+#include <stdbool.h>
+
 #include "engine/codec/restream.h"
 #include "engine/crypto/crypto.h"
 
@@ -23,6 +25,7 @@ enum form { FORM_RAW = 1, FORM_STREAM = 2, FORM_GROUP = 3 };
 /* Where one payload of a group is, in both faces. Absent: canon_len 0. */
 struct group_slot {
 	unsigned recipe;
+	bool filtered;	     /* the body went through nbt_filter_apply() */
 	uint32_t check;	     /* of the canonical record */
 	uint32_t canon_off;  /* of the record: u32 BE length, type, stream */
 	uint32_t canon_len;
@@ -40,6 +43,11 @@ int form_decode(struct restreamer *rs, enum form form, struct span plain, size_t
 
 /* Read the table of a group's plain form. */
 int group_parse(struct span plain, struct group_slot slots[GROUP_SLOTS], struct err *e) MUST_CHECK;
+/* Append a slot's inflated NBT. E_FORMAT when it is kept verbatim (recipe RECIPE_NONE): then the
+ * canonical record is all there is. Never take the body from the plain form by hand: it may be
+ * filtered. */
+int group_nbt(struct span plain, const struct group_slot *slot, struct buf *out,
+	struct err *e) MUST_CHECK;
 /* Append one slot's canonical record (what stands in the region file). */
 int group_record(struct restreamer *rs, struct span plain, const struct group_slot *slot,
 	struct buf *out, struct err *e) MUST_CHECK;

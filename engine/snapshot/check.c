@@ -1,0 +1,496 @@
+#include "engine/snapshot/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/cleanup.h"
+#include "engine/base/pool.h"
+#include "engine/snapshot/layout.h"
+#include "engine/snapshot/map.h"
+#include "engine/snapshot/tree.h"
+#include "engine/store/index.h"
+#include "engine/store/nameset.h"
+
+#define POOL_BUDGET ((size_t)32 << 20)
+
+struct run {
+	struct store *s;
+	const struct check_options *opt;
+	struct check_result *ret;
+	struct coder coder;
+	struct nameset bad;  /* blobs that do not decode */
+	struct nameset good; /* directories that were found whole */
+	struct buf path;
+};
+
+static void damage(struct run *w, const char *where, const struct err *e)
+{
+	w->ret->damage++;
+	if (w->opt->on_damage)
+		w->opt->on_damage(w->opt->ctx, where, e);
+}
+
+static bool cancelled(const struct run *w)
+{
+	return w->opt->cancel && *w->opt->cancel;
+}
+
+/* True for what ends the run; all else is damage. */
+static bool is_fatal(int r)
+{
+	return r == E_NOMEM || r == E_CANCELLED || r == E_IO;
+}
+
+/* ---- 1. index objects and packs ---- */
+
+static int check_index_object(void *ctx, const struct id *id, uint64_t size, struct err *e)
+{
+	struct run *w = ctx;
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct err own = ERR_INIT;
+	char hex[2 * ID_BYTES + 1], where[64];
+	(void)size;
+	w->ret->index_objects++;
+	int r = store_object_get(w->s, "index", id, &b, &own);
+	if (is_fatal(r)) {
+		*e = own;
+		return r;
+	}
+	if (r < 0) {
+		snprintf(where, sizeof where, "index/%s", hex_of(id->b, ID_BYTES, hex));
+		damage(w, where, &own);
+	}
+	return 0;
+}
+
+struct pack_list {
+	struct pack_item {
+		struct id id;
+		uint64_t size;
+	} *v;
+	size_t n;
+};
+
+static int add_pack(void *ctx, const struct id *id, uint64_t size, struct err *e)
+{
+	struct pack_list *l = ctx;
+	if ((l->n & (l->n - 1)) == 0) {
+		struct pack_item *v = realloc(l->v, (l->n ? 2 * l->n : 1) * sizeof *v);
+		if (!v)
+			return err_set(e, E_NOMEM, 0, "no memory for the list of packs");
+		l->v = v;
+	}
+	l->v[l->n++] = (struct pack_item){*id, size};
+	return 0;
+}
+
+/* Are the blobs of a footer those of the index? */
+static int compare_blob(void *ctx, const struct name *name, const struct blob_loc *l, struct err *e)
+{
+	struct run *w = ctx;
+	struct blob_loc in_index;
+	int r = index_find(store_index(w->s), name, &in_index, e);
+	if (r == E_NOTFOUND)
+		return err_set(e, E_CORRUPT, 0, "it holds a blob that the index does not know");
+	if (r == 0 && memcmp(&in_index.pack, &l->pack, sizeof l->pack) == 0 &&
+		(in_index.offset != l->offset || in_index.plain_len != l->plain_len ||
+			in_index.blob_off != l->blob_off))
+		return err_set(e, E_CORRUPT, 0, "its footer and the index disagree");
+	return r;
+}
+
+static int check_pack(struct run *w, const struct pack_item *p, struct err *e)
+{
+	char key[PACK_KEY_CHARS];
+	uint64_t size;
+	struct pack_summary sum;
+	CLEANUP_BUF struct buf rec = BUF_INIT;
+	struct object_place *place = store_place(w->s);
+	int r = object_size(place, pack_object_key(&p->id, key), &size, e);
+	if (r == E_NOTFOUND)
+		return err_set(e, E_CORRUPT, 0, "the pack is missing");
+	if (r == 0 && size != p->size)
+		return err_set(e, E_CORRUPT, 0, "the pack has %llu bytes instead of %llu",
+			(unsigned long long)size, (unsigned long long)p->size);
+	if (r == 0)
+		r = pack_read_footer(place, store_keys(w->s), &p->id, &rec, e);
+	if (r == 0)
+		r = pack_record_read(buf_span(&rec), &sum, compare_blob, w, e);
+	return r;
+}
+
+struct name_list {
+	struct run *w;
+	struct name *v;
+	uint8_t (*base)[BASE_BYTES];
+	uint8_t *is_delta;
+	size_t n;
+	uint64_t bytes;
+};
+
+static int collect(void *ctx, const struct name *name, const struct blob_loc *l, struct err *e)
+{
+	struct name_list *nl = ctx;
+	if ((nl->n & (nl->n - 1)) == 0) {
+		size_t cap = nl->n ? 2 * nl->n : 1;
+		struct name *v = realloc(nl->v, cap * sizeof *v);
+		if (v)
+			nl->v = v;
+		uint8_t(*base)[BASE_BYTES] = realloc(nl->base, cap * sizeof *base);
+		if (base)
+			nl->base = base;
+		uint8_t *d = realloc(nl->is_delta, cap);
+		if (d)
+			nl->is_delta = d;
+		if (!v || !base || !d)
+			return err_set(e, E_NOMEM, 0, "no memory for a list of blobs");
+	}
+	nl->v[nl->n] = *name;
+	memcpy(nl->base[nl->n], l->base, BASE_BYTES);
+	nl->is_delta[nl->n] = l->method == METHOD_DELTA;
+	nl->n++;
+	nl->bytes += l->blob_off == 0 ? l->sealed_len : 0;
+	return 0;
+}
+
+static void name_list_free(struct name_list *nl)
+{
+	free(nl->v);
+	free(nl->base);
+	free(nl->is_delta);
+}
+
+static int check_bases(struct run *w, const struct name_list *nl, const char *key, struct err *e)
+{
+	struct name name;
+	struct blob_loc l;
+	struct err own = ERR_INIT;
+	for (size_t i = 0; i < nl->n; i++) {
+		if (!nl->is_delta[i])
+			continue;
+		int r = index_find_base(store_index(w->s), nl->base[i], &name, &l, e);
+		if (r == E_NOTFOUND) {
+			err_set(&own, E_CORRUPT, 0, "the base of a difference is missing");
+			damage(w, key, &own);
+			r = nameset_add(&w->bad, &nl->v[i], e);
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- 2. data ---- */
+
+struct reading {
+	struct run *w;
+	struct pool *pool;
+	struct coder *coders;
+	const char *key;
+	struct err fatal;
+};
+
+struct read_job {
+	struct reading *rd;
+	struct name name;
+};
+
+static void read_blob(void *arg, unsigned worker)
+{
+	struct read_job *j = arg;
+	struct reading *rd = j->rd;
+	struct run *w = rd->w;
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct err own = ERR_INIT;
+	int r = cancelled(w) ? err_set(&own, E_CANCELLED, 0, "interrupted")
+			     : store_get(w->s, &rd->coders[worker], &j->name, &b, &own);
+	pool_lock(rd->pool);
+	w->ret->read_blobs++;
+	if (is_fatal(r) && rd->fatal.code == 0)
+		rd->fatal = own;
+	else if (r < 0) {
+		damage(w, rd->key, &own);
+		if (nameset_add(&w->bad, &j->name, &own) < 0)
+			rd->fatal = own;
+	}
+	pool_unlock(rd->pool);
+	free(j);
+}
+
+static int read_pack(struct reading *rd, const struct name_list *nl, const char *key,
+	struct err *e)
+{
+	rd->key = key;
+	for (size_t i = 0; i < nl->n; i++) {
+		struct read_job *j = malloc(sizeof *j);
+		if (!j) {
+			pool_drain(rd->pool);
+			return err_set(e, E_NOMEM, 0, "no memory for a job");
+		}
+		*j = (struct read_job){rd, nl->v[i]};
+		pool_submit(rd->pool, read_blob, j, (size_t)1 << 21);
+	}
+	pool_drain(rd->pool);
+	rd->w->ret->read_packs++;
+	rd->w->ret->read_bytes += nl->bytes;
+	if (rd->fatal.code)
+		*e = rd->fatal;
+	return rd->fatal.code;
+}
+
+static int check_one(struct run *w, struct reading *rd, const struct pack_item *p, bool read,
+	struct err *e)
+{
+	struct name_list nl = {.w = w};
+	struct err own = ERR_INIT;
+	char key[PACK_KEY_CHARS];
+	pack_object_key(&p->id, key);
+	int r = check_pack(w, p, &own);
+	if (is_fatal(r)) {
+		*e = own;
+		return r;
+	}
+	bool whole = r == 0;
+	if (!whole)
+		damage(w, key, &own);
+	r = index_each_blob(store_index(w->s), &p->id, collect, &nl, e);
+	w->ret->blobs += nl.n;
+	if (r == 0)
+		r = check_bases(w, &nl, key, e);
+	/* A damaged pack is read in any case: to know which files it touches. */
+	if (r == 0 && (read || !whole))
+		r = read_pack(rd, &nl, key, e);
+	name_list_free(&nl);
+	return r;
+}
+
+static bool chosen(const struct check_options *opt)
+{
+	uint32_t v;
+	if (opt->read_percent >= 100)
+		return true;
+	crypto_random(&v, sizeof v);
+	return v % 100 < opt->read_percent;
+}
+
+static int check_packs(struct run *w, struct reading *rd, struct err *e)
+{
+	struct pack_list l = {0};
+	int r = index_each_pack(store_index(w->s), add_pack, &l, e);
+	for (size_t i = 0; i < l.n && r == 0; i++) {
+		r = cancelled(w) ? err_set(e, E_CANCELLED, 0, "interrupted")
+				 : check_one(w, rd, &l.v[i], chosen(w->opt), e);
+		w->ret->packs++;
+		if (w->opt->on_progress)
+			w->opt->on_progress(w->opt->ctx, "pack", i + 1, w->ret->read_bytes);
+	}
+	free(l.v);
+	return r;
+}
+
+/* ---- 3. snapshots ---- */
+
+static int check_tree(struct run *w, const struct content *dir, bool *ret_whole, struct err *e);
+
+static int missing(const struct run *w, const struct name *n, struct err *e)
+{
+	if (nameset_has(&w->bad, n))
+		return err_set(e, E_CORRUPT, 0, "a part of it is damaged");
+	if (!store_has(w->s, n))
+		return err_set(e, E_CORRUPT, 0, "a part of it is missing from the store");
+	return 0;
+}
+
+static int check_map(struct run *w, const struct content *c, struct err *e)
+{
+	struct map_iter it;
+	struct map_piece p;
+	int r = map_iter_open(&it, w->s, &w->coder, c, 0, e);
+	if (r < 0)
+		return r;
+	while ((r = map_iter_next(&it, &p, e)) == 1)
+		if (!p.hole && (r = missing(w, &p.name, e)) < 0)
+			break;
+	map_iter_close(&it);
+	return r;
+}
+
+static int check_region(struct run *w, const struct content *c, struct err *e)
+{
+	struct layout l = {0};
+	CLEANUP_PLAIN struct plain *p = NULL;
+	int r = missing(w, &c->name, e);
+	if (r == 0)
+		r = store_plain(w->s, &w->coder, &c->name, &p, e);
+	if (r == 0)
+		r = layout_get(buf_span(&p->data), &l, e);
+	for (size_t i = 0; i < l.n_sources && r == 0; i++)
+		if (i >= LAYOUT_GROUPS || l.has_group[i])
+			r = missing(w, &l.sources[i].name, e);
+	layout_free(&l);
+	return r;
+}
+
+static int check_content(struct run *w, const struct content *c, struct err *e)
+{
+	switch (c->kind) {
+	case CONTENT_BLOB:
+		return missing(w, &c->name, e);
+	case CONTENT_MAP:
+		return check_map(w, c, e);
+	case CONTENT_REGION:
+		return check_region(w, c, e);
+	default:
+		return 0;
+	}
+}
+
+static int check_entry(struct run *w, const struct entry *en, bool *whole, struct err *e)
+{
+	size_t mark = w->path.len;
+	struct err own = ERR_INIT;
+	bool below = true;
+	int r = buf_add(&w->path, "/", 1, e);
+	if (r == 0)
+		r = buf_add(&w->path, en->name.p, en->name.n, e);
+	if (r == 0)
+		r = buf_add(&w->path, "", 1, e);
+	if (r < 0)
+		return r;
+	w->path.len--;
+	if (en->type == NODE_DIR)
+		r = check_tree(w, &en->content, &below, e);
+	else if ((r = check_content(w, &en->content, &own)) < 0) {
+		below = false;
+		if (is_fatal(r)) {
+			*e = own;
+		} else {
+			r = 0;
+			w->ret->damaged_files++;
+			damage(w, (const char *)w->path.p, &own);
+		}
+	}
+	*whole &= below;
+	w->path.len = mark;
+	w->path.p[mark] = 0;
+	return r;
+}
+
+static int check_tree(struct run *w, const struct content *dir, bool *ret_whole, struct err *e)
+{
+	struct tree_iter it;
+	struct entry en;
+	struct err own = ERR_INIT;
+	*ret_whole = true;
+	if (cancelled(w))
+		return err_set(e, E_CANCELLED, 0, "interrupted");
+	/* Most directories are the same in many snapshots: once is enough. */
+	if (dir->kind == CONTENT_TREE && nameset_has(&w->good, &dir->name))
+		return 0;
+	int r = tree_iter_open(&it, w->s, &w->coder, dir, 0, &own);
+	int more = r;
+	while (r == 0 && (more = tree_iter_next(&it, &en, &own)) == 1)
+		r = check_entry(w, &en, ret_whole, e);
+	tree_iter_close(&it);
+	if (r == 0 && more < 0)
+		r = more;
+	if (own.code < 0 && !is_fatal(own.code)) {
+		*ret_whole = false;
+		damage(w, (const char *)w->path.p, &own);
+		return 0;
+	}
+	if (own.code < 0)
+		*e = own;
+	if (r == 0 && *ret_whole && dir->kind == CONTENT_TREE)
+		r = nameset_add(&w->good, &dir->name, e);
+	return r;
+}
+
+static int check_snapshots(struct run *w, struct err *e)
+{
+	struct snapshot_list l;
+	int r = snapshot_list_load(&l, w->s, e);
+	if (r < 0)
+		return r;
+	if (l.damaged) {
+		damage(w, "snapshots", &l.first_damage);
+		w->ret->damage += l.damaged - 1;
+	}
+	for (size_t i = 0; i < l.n && r == 0; i++) {
+		bool whole;
+		w->path.len = 0;
+		r = buf_add(&w->path, l.v[i].name, strlen(l.v[i].name) + 1, e);
+		if (r == 0) {
+			w->path.p[w->path.len - 1] = ':';
+			r = buf_add(&w->path, "", 1, e);
+		}
+		if (r < 0)
+			break;
+		w->path.len--;
+		r = check_tree(w, &l.v[i].root, &whole, e);
+		w->ret->snapshots++;
+		if (w->opt->on_progress)
+			w->opt->on_progress(w->opt->ctx, "snapshot", i + 1, w->ret->read_bytes);
+	}
+	snapshot_list_free(&l);
+	return r;
+}
+
+/* ---- */
+
+static int count_dir(void *ctx, const char *name, uint64_t size, struct err *e)
+{
+	(void)name;
+	(void)size;
+	(void)e;
+	++*(uint64_t *)ctx;
+	return 0;
+}
+
+static int count_packs(struct run *w, struct err *e)
+{
+	uint64_t present = 0;
+	char dir[16];
+	for (unsigned i = 0; i < 256; i++) {
+		snprintf(dir, sizeof dir, "packs/%02x", i);
+		int r = object_list(store_place(w->s), dir, count_dir, &present, e);
+		if (r < 0)
+			return r;
+	}
+	w->ret->unused_packs = present > w->ret->packs ? present - w->ret->packs : 0;
+	return 0;
+}
+
+int check_run(struct store *s, const struct check_options *opt, struct check_result *ret,
+	struct err *e)
+{
+	struct run w = {.s = s, .opt = opt, .ret = ret};
+	struct reading rd = {.w = &w};
+	*ret = (struct check_result){0};
+	int r = coder_init(&w.coder, e);
+	if (r == 0)
+		r = pool_new(&rd.pool, opt->threads, POOL_BUDGET, e);
+	unsigned n = r == 0 ? pool_threads(rd.pool) : 0;
+	if (r == 0 && !(rd.coders = calloc(n, sizeof *rd.coders)))
+		r = err_set(e, E_NOMEM, 0, "no memory for threads");
+	for (unsigned i = 0; i < n && r == 0; i++)
+		r = coder_init(&rd.coders[i], e);
+	if (r == 0)
+		r = store_object_list(s, "index", check_index_object, &w, e);
+	if (r == 0)
+		r = check_packs(&w, &rd, e);
+	if (r == 0)
+		r = check_snapshots(&w, e);
+	if (r == 0)
+		r = count_packs(&w, e);
+	pool_free(rd.pool);
+	for (unsigned i = 0; rd.coders && i < n; i++)
+		coder_free(&rd.coders[i]);
+	free(rd.coders);
+	coder_free(&w.coder);
+	nameset_free(&w.bad);
+	nameset_free(&w.good);
+	buf_free(&w.path);
+	return r;
+}
