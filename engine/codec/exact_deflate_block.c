@@ -11,14 +11,19 @@ enum { DIST_NONE = ED_D_CODES }; /* the "distance code" of a literal */
 static const uint8_t bl_order[ED_BL_CODES] = {
 	16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
 
+struct dist_entry {
+	uint16_t code;
+	uint8_t len, extra;
+};
+
 struct block {
-	uint16_t lit_freq[ED_L_CODES], dist_freq[DIST_NONE + 1], bl_freq[ED_BL_CODES];
+	uint16_t lit_freq[ED_L_CODES], dist_freq[ED_D_CODES], bl_freq[ED_BL_CODES];
 	struct ed_tree lit, dist, bl;
 	int max_bl; /* the last entry of bl_order that is sent */
 	/* Ready for emission: bits of literals and lengths, their number; likewise distances. */
 	uint32_t lit_bits[512];
 	uint8_t lit_n[512];
-	struct ed_code dist_code[DIST_NONE + 1];
+	struct dist_entry dist_code[DIST_NONE + 1];
 };
 
 static inline void put(struct ed_bits *b, uint64_t v, unsigned n)
@@ -40,41 +45,65 @@ static inline void drain(struct ed_bits *b)
 	b->n &= 7;
 }
 
-/* Code of a distance; of 0 (a literal) DIST_NONE. */
+/* Distance codes: by distance up to 256, then by (distance - 1) / 128. A literal's is DIST_NONE. */
+#define TWICE(x) x, x
+#define TIMES4(x) TWICE(x), TWICE(x)
+#define TIMES16(x) TIMES4(x), TIMES4(x), TIMES4(x), TIMES4(x)
+#define TIMES64(x) TIMES16(x), TIMES16(x), TIMES16(x), TIMES16(x)
+static const uint8_t dist_codes[257 + 256] = {DIST_NONE, 0, 1, 2, 3, TWICE(4), TWICE(5), TIMES4(6),
+	TIMES4(7), TIMES4(8), TIMES4(8), TIMES4(9), TIMES4(9), TIMES16(10), TIMES16(11), TIMES16(12),
+	TIMES16(12), TIMES16(13), TIMES16(13), TIMES64(14), TIMES64(15),
+	/* from 257 on; the first two are never used */
+	0, 0, 16, 17, TWICE(18), TWICE(19), TIMES4(20), TIMES4(21), TIMES4(22), TIMES4(22),
+	TIMES4(23), TIMES4(23), TIMES16(24), TIMES16(25), TIMES16(26), TIMES16(26), TIMES16(27),
+	TIMES16(27), TIMES64(28), TIMES64(29)};
+
 static inline unsigned dist_code(unsigned dist)
 {
-	if (dist <= 4)
-		return dist == 0 ? DIST_NONE : dist - 1;
-	unsigned d = dist - 1;
-	unsigned top = 31u - (unsigned)__builtin_clz(d);
-	return 2 * top + (d >> (top - 1) & 1);
+	unsigned far = 257 + ((dist - 1) >> 7);
+	return dist_codes[dist <= 256 ? dist : far];
 }
 
-static unsigned len_code(unsigned len3)
+/* For every length code but the last the number of lengths it stands for is 1 << extra bits; length
+ * 258 has a code of its own. `first` is counted from the length 3. */
+struct len_range {
+	unsigned first, end;
+};
+
+static inline struct len_range len_range(unsigned code, unsigned first)
 {
-	if (len3 == 255)
-		return 28;
-	if (len3 < 8)
-		return len3;
-	unsigned top = 31u - (unsigned)__builtin_clz(len3);
-	return 4 * (top - 1) + (len3 >> (top - 2) & 3);
+	unsigned end = first + (1u << ed_len_extra[code]);
+	return (struct len_range){first, code == 27 ? 255 : end};
 }
 
 static void count(struct block *b, const uint32_t *sym, unsigned n)
 {
-	uint16_t f[512] = {0};
-	memset(b->dist_freq, 0, sizeof b->dist_freq);
-	for (unsigned i = 0; i < n; i++) {
-		f[sym[i] & 511]++;
-		b->dist_freq[dist_code(sym[i] >> 16)]++;
+	uint16_t f[2][512] = {0}, df[2][DIST_NONE + 1] = {0};
+	unsigned i = 0;
+	for (; i + 2 <= n; i += 2) {
+		f[0][sym[i] & 511]++;
+		df[0][dist_code(sym[i] >> 16)]++;
+		f[1][sym[i + 1] & 511]++;
+		df[1][dist_code(sym[i + 1] >> 16)]++;
 	}
-	memcpy(b->lit_freq, f, 256 * sizeof *f);
-	memset(b->lit_freq + 256, 0, sizeof b->lit_freq - 256 * sizeof *f);
+	if (i < n) {
+		f[0][sym[i] & 511]++;
+		df[0][dist_code(sym[i] >> 16)]++;
+	}
+	for (i = 0; i < 256; i++)
+		b->lit_freq[i] = (uint16_t)(f[0][i] + f[1][i]);
 	b->lit_freq[ED_END_BLOCK] = 1;
-	for (unsigned i = 0; i < 256; i++) {
-		unsigned c = ED_END_BLOCK + 1 + len_code(i);
-		b->lit_freq[c] = (uint16_t)(b->lit_freq[c] + f[256 + i]);
+	unsigned at = 0;
+	for (unsigned code = 0; code < 29; code++) {
+		struct len_range r = len_range(code, at);
+		unsigned sum = 0;
+		for (i = r.first; i < r.end; i++)
+			sum += f[0][256 + i] + f[1][256 + i];
+		b->lit_freq[ED_END_BLOCK + 1 + code] = (uint16_t)sum;
+		at = r.end;
 	}
+	for (i = 0; i < ED_D_CODES; i++)
+		b->dist_freq[i] = (uint16_t)(df[0][i] + df[1][i]);
 }
 
 /* Run-length code the lengths of a tree's codes: calls for every code of the bit length alphabet,
@@ -151,27 +180,35 @@ static void emission_tables(struct block *b, const struct ed_code *lit, const st
 	for (unsigned i = 0; i < 256; i++) {
 		b->lit_bits[i] = lit[i].code;
 		b->lit_n[i] = (uint8_t)lit[i].len;
-		unsigned lc = len_code(i), extra = ed_len_extra[lc];
-		struct ed_code c = lit[ED_END_BLOCK + 1 + lc];
-		b->lit_bits[256 + i] = c.code | (i & ((1u << extra) - 1)) << c.len;
-		b->lit_n[256 + i] = (uint8_t)(c.len + extra);
 	}
-	memcpy(b->dist_code, dist, ED_D_CODES * sizeof *dist);
-	b->dist_code[DIST_NONE] = (struct ed_code){0, 0};
+	unsigned at = 0;
+	for (unsigned code = 0; code < 29; code++) {
+		struct len_range r = len_range(code, at);
+		struct ed_code c = lit[ED_END_BLOCK + 1 + code];
+		at = r.end;
+		if (c.len == 0)
+			continue; /* does not occur */
+		for (unsigned i = r.first; i < r.end; i++) {
+			b->lit_bits[256 + i] = c.code | (i - r.first) << c.len;
+			b->lit_n[256 + i] = (uint8_t)(c.len + ed_len_extra[code]);
+		}
+	}
+	for (unsigned i = 0; i < ED_D_CODES; i++)
+		b->dist_code[i] = (struct dist_entry){dist[i].code, (uint8_t)dist[i].len,
+			ed_dist_extra[i]};
+	b->dist_code[DIST_NONE] = (struct dist_entry){0, 0, 0};
 }
 
 static void put_symbols(const struct block *b, struct ed_bits *out, const uint32_t *sym, unsigned n,
 	struct ed_code eob)
 {
-	static const uint8_t extra_of[DIST_NONE + 1] = {0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6,
-		6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 0};
 	struct ed_bits bits = *out;
 	for (unsigned i = 0; i < n; i++) {
 		unsigned lc = sym[i] & 511, dist = sym[i] >> 16;
-		unsigned dc = dist_code(dist), extra = extra_of[dc];
+		struct dist_entry dc = b->dist_code[dist_code(dist)];
+		uint64_t far = (dist - 1) & ((1u << dc.extra) - 1);
 		put(&bits, b->lit_bits[lc], b->lit_n[lc]);
-		put(&bits, b->dist_code[dc].code, b->dist_code[dc].len);
-		put(&bits, (dist - 1) & ((1u << extra) - 1), extra);
+		put(&bits, dc.code | far << dc.len, dc.len + dc.extra);
 		drain(&bits);
 	}
 	put(&bits, eob.code, eob.len);

@@ -264,16 +264,13 @@ static struct match search_better(const struct parse *s, size_t pos, unsigned be
 	return search4(s, &q, m, NULL, 0);
 }
 
-/* Can there be a match at pos at all? It has three bytes and is not 0. */
+/* Can there be a match at pos at all? It has four bytes and is not 0. One branch, on purpose. */
 static inline bool match_possible(const struct parse *s, size_t pos)
 {
 	uint32_t reach = reach_of(pos);
 	uint32_t reach3 = reach < ED_TOO_FAR ? reach : ED_TOO_FAR;
-	if (back3(s, pos) <= reach3)
-		return true;
-	if (s->n - pos <= ED_MIN_MATCH)
-		return false;
-	return back4(s, pos) <= reach || ed_is_run(ed_load32(s->in + pos));
+	return (back3(s, pos) <= reach3) | (back4(s, pos) <= reach) |
+		ed_is_run(ed_load32(s->in + pos));
 }
 
 static inline int put_symbol(const struct parse *s, uint32_t sym, size_t top, size_t end, struct err *e)
@@ -285,41 +282,72 @@ static inline int put_symbol(const struct parse *s, uint32_t sym, size_t top, si
 	return ed_block_flush(d, top, end, false, e);
 }
 
-static int put_literal(const struct parse *s, size_t pos, struct err *e)
+static inline int put_literal(const struct parse *s, size_t pos, struct err *e)
 {
 	return put_symbol(s, s->in[pos], pos + 1, pos + 1, e);
 }
 
+/* Put literals up to where a match is possible, `stop`, or the last but one that fits the block. */
+static inline size_t put_literals(const struct parse *s, size_t pos, size_t stop)
+{
+	struct exact_deflate *d = s->d;
+	size_t room = ED_BLOCK_SYMBOLS - 1 - d->nsym;
+	if (stop > pos + room)
+		stop = pos + room;
+	uint32_t *sym = d->sym + d->nsym;
+	while (pos < stop && !match_possible(s, pos))
+		*sym++ = s->in[pos++];
+	d->nsym = (unsigned)(sym - d->sym);
+	return pos;
+}
+
+/* Put what zlib puts next: a match, after the literals by which it was put off, or a literal. */
+static inline int put_next(const struct parse *s, size_t *ppos, struct err *e)
+{
+	size_t pos = *ppos;
+	struct match m = {0, 0};
+	int r = 0;
+	if (s->n - pos >= ED_MIN_MATCH)
+		m = search_first(s, pos);
+	while (m.len >= ED_MIN_MATCH && m.len < s->l.lazy && better_possible(s, pos + 1, m.len)) {
+		struct match better = search_better(s, pos + 1, m.len);
+		if (better.len <= m.len)
+			break;
+		r = put_literal(s, pos++, e);
+		if (r < 0)
+			return r;
+		m = better;
+	}
+	if (m.len < ED_MIN_MATCH)
+		r = put_literal(s, pos++, e);
+	else {
+		r = put_symbol(s, ed_sym_match(m.len, m.dist), pos + 1, pos + m.len, e);
+		pos += m.len;
+	}
+	*ppos = pos;
+	return r;
+}
+
 int ed_parse_lazy(struct exact_deflate *d, const struct ed_limits *l, struct err *e)
 {
-	struct parse s = {d, &d->index, d->in, d->n, *l};
-	size_t pos = 0;
+	enum { NEEDED = 2 * ED_MAX_MATCH + 8 }; /* what a search wants entered ahead of it */
+	const struct parse s = {d, &d->index, d->in, d->n, *l};
+	size_t pos = 0, n = s.n, tail = n > 4 ? n - 4 : 0;
 	int r = 0;
 	ed_index_reset(s.x);
-	if (s.n > 0)
+	if (n > 0)
 		r = put_literal(&s, pos++, e);
-	while (pos < s.n && r == 0) {
-		while (s.x->end < s.n && s.x->end < pos + 2 * ED_MAX_MATCH + 8) {
+	while (pos < n && r == 0) {
+		while (s.x->end < n && s.x->end <= pos + NEEDED) {
 			skip_runs(s.x, pos);
-			ed_index_more(s.x, s.in, s.n);
+			ed_index_more(s.x, s.in, n);
 		}
-		struct match m = {0, 0};
-		if (s.n - pos >= ED_MIN_MATCH && match_possible(&s, pos))
-			m = search_first(&s, pos);
-		if (m.len < ED_MIN_MATCH) {
-			r = put_literal(&s, pos++, e);
-			continue;
+		size_t stop = s.x->end < n ? s.x->end - NEEDED : n;
+		while (pos < stop && r == 0) {
+			pos = put_literals(&s, pos, stop < tail ? stop : tail);
+			if (pos < stop)
+				r = put_next(&s, &pos, e);
 		}
-		while (m.len < l->lazy && r == 0 && better_possible(&s, pos + 1, m.len)) {
-			struct match better = search_better(&s, pos + 1, m.len);
-			if (better.len <= m.len)
-				break;
-			r = put_literal(&s, pos++, e);
-			m = better;
-		}
-		if (r == 0)
-			r = put_symbol(&s, ed_sym_match(m.len, m.dist), pos + 1, pos + m.len, e);
-		pos += m.len;
 	}
 	return r < 0 ? r : ed_block_flush(d, pos, pos, true, e);
 }

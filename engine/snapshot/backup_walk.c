@@ -223,17 +223,17 @@ static bool is_unchanged(const struct entry *old, const struct entry *en)
 }
 
 /* A file that was written within the clock's granularity of our look may be written once more
- * without its times telling. Such an entry gets no inode, so that the next run reads it again. */
-static void distrust_if_fresh(const struct walk *w, struct entry *en)
+ * without its times telling. Such an entry loses its ctime, which nothing else needs, so that the next run
+ * reads it again. */
+static void distrust_if_fresh(struct entry *en)
 {
 	int64_t ctime = en->ctime.s * 1000000000 + en->ctime.ns;
 	int64_t granularity = en->ctime.ns ? 50000000 : 2000000000;
 	struct timespec t;
-	(void)w;
 	clock_gettime(CLOCK_REALTIME, &t);
 	int64_t at = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 	if (ctime > at - granularity)
-		en->ino = 0;
+		en->ctime = (struct timestamp){0};
 }
 
 static void fd_path(int fd, const char *name, char *out, size_t n)
@@ -301,7 +301,7 @@ static int take_file(struct walk *w, int dirfd, const char *name, const struct e
 		entry_from_stat(&it->en, &st);
 		it->en.name = n;
 		it->en.xattrs = x;
-		distrust_if_fresh(w, &it->en);
+		distrust_if_fresh(&it->en);
 		/* The bytes of the entry are owned before jobs may see its address. */
 		r = item_own(it, e);
 		if (r < 0)
@@ -387,6 +387,8 @@ static int take_entry(struct walk *w, struct dir *d, const char *name, const cha
 		;
 	else if (it->en.type == NODE_DIR)
 		r = item_own(it, e);
+	else if (it->en.type == NODE_SYMLINK && unchanged)
+		it->en.target = old->target;
 	else if (it->en.type == NODE_SYMLINK)
 		r = take_link(w, d->fd, name, it, e);
 	else if (it->en.type == NODE_FILE && unchanged)

@@ -9,7 +9,7 @@
 #include "engine/snapshot/tree.h"
 
 /* Deeper than any path that a system can name; the frames are on the heap, the calls are small. */
-#define DEPTH_MAX 8192
+#define NESTING_MAX 4096
 
 struct walk {
 	struct store *s;
@@ -195,7 +195,7 @@ static int merge(struct walk *w, struct frame *f, struct err *e)
 static int walk_dirs(struct walk *w, const struct content *a, const struct content *b, struct err *e)
 {
 	static const struct content nothing = {.kind = CONTENT_EMPTY};
-	if (w->depth == DEPTH_MAX)
+	if (w->depth == NESTING_MAX)
 		return err_set(e, E_UNSUPPORTED, 0, "directories are nested too deep");
 	struct frame *f = calloc(1, sizeof *f);
 	if (!f)

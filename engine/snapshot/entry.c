@@ -77,7 +77,7 @@ int entry_put(struct buf *b, const struct entry *en, struct err *e)
 	if (r == 0)
 		r = put_var(b, en->mtime.ns, e);
 	if (r == 0)
-		r = put_svar(b, en->ctime.s - en->mtime.s, e);
+		r = put_svar(b, (int64_t)((uint64_t)en->ctime.s - (uint64_t)en->mtime.s), e);
 	if (r == 0)
 		r = put_var(b, en->ctime.ns, e);
 	if (r == 0)

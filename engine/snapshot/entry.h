@@ -51,7 +51,8 @@ struct entry {
 	uint8_t damaged; /* the file could not be read whole when the snapshot was made */
 	uint32_t mode;	 /* 07777 */
 	uint32_t uid, gid;
-	struct timestamp mtime, ctime;
+	struct timestamp mtime;
+	struct timestamp ctime; /* zero: too fresh to be trusted, read the file again */
 	uint64_t ino, dev; /* of the source; they tell unchanged files and hard links */
 	uint32_t nlink;
 	uint64_t size;

@@ -469,7 +469,7 @@ static int restore_leaf(struct run *w, struct dir *d, const char *name, const st
 	}
 	int r = en->type == NODE_FILE ? restore_file(w, d, name, en, e)
 				      : restore_special(w, d, name, en, e);
-	if (r == 0 && en->nlink > 1 && en->ino) {
+	if (r == 0 && en->nlink > 1) {
 		/* It must be in place before others can link to it. */
 		r = remember_link(w, en, e);
 		if (r == 0 && en->type == NODE_FILE) {

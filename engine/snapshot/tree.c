@@ -69,10 +69,12 @@ static int descend(struct tree_iter *it, uint64_t skip, struct err *e)
 			&it->stack[it->depth + 1], e);
 		if (r < 0)
 			return r;
+		it->leaf = ch.name; /* the last one that is kept is a leaf */
 		it->depth++;
 	}
 	struct tree_level *leaf = &it->stack[it->depth];
-	for (struct entry en; skip && leaf->left; skip--, leaf->left--) {
+	it->next_index = 0;
+	for (struct entry en; skip && leaf->left; skip--, leaf->left--, it->next_index++) {
 		entry_get(&leaf->rd, &en);
 		if (leaf->rd.bad)
 			return bad_dir(e);
@@ -92,6 +94,7 @@ int tree_iter_open(struct tree_iter *it, struct store *s, struct coder *c,
 	if (r < 0)
 		return r;
 	it->depth = 0;
+	it->leaf = dir->name;
 	r = descend(it, skip, e);
 	if (r < 0)
 		tree_iter_close(it);
@@ -115,6 +118,7 @@ int tree_iter_next(struct tree_iter *it, struct entry *ret, struct err *e)
 		}
 		entry_get(&top->rd, ret);
 		top->left--;
+		it->place = (struct tree_place){it->leaf, it->next_index++};
 		return top->rd.bad ? bad_dir(e) : 1;
 	}
 	return 0;
@@ -159,17 +163,17 @@ static int find_leaf(struct store *s, struct coder *c, const struct content *dir
 	}
 }
 
-int tree_lookup(struct store *s, struct coder *c, const struct content *dir, struct span name,
-	struct entry *ret, struct plain **ret_hold, struct err *e)
+int tree_find(struct store *s, struct coder *c, const struct content *dir, struct span name,
+	struct entry *ret, struct plain **ret_hold, struct tree_place *ret_place, struct err *e)
 {
 	struct tree_level leaf;
-	struct name ignored;
 	if (dir->kind != CONTENT_TREE)
 		return err_set(e, E_NOTFOUND, 0, "no such file");
-	int r = find_leaf(s, c, dir, name, &leaf, &ignored, e);
+	ret_place->index = 0;
+	int r = find_leaf(s, c, dir, name, &leaf, &ret_place->leaf, e);
 	if (r < 0)
 		return r;
-	for (; leaf.left; leaf.left--) {
+	for (; leaf.left; leaf.left--, ret_place->index++) {
 		entry_get(&leaf.rd, ret);
 		int cmp = leaf.rd.bad ? 1 : entry_name_cmp(ret->name, name);
 		if (cmp == 0) {
@@ -182,6 +186,31 @@ int tree_lookup(struct store *s, struct coder *c, const struct content *dir, str
 	bool bad = leaf.rd.bad;
 	plain_unref(leaf.node);
 	return bad ? bad_dir(e) : err_set(e, E_NOTFOUND, 0, "no such file");
+}
+
+int tree_lookup(struct store *s, struct coder *c, const struct content *dir, struct span name,
+	struct entry *ret, struct plain **ret_hold, struct err *e)
+{
+	struct tree_place place;
+	return tree_find(s, c, dir, name, ret, ret_hold, &place, e);
+}
+
+int tree_entry_at(struct store *s, struct coder *c, const struct tree_place *place,
+	struct entry *ret, struct plain **ret_hold, struct err *e)
+{
+	struct tree_level leaf;
+	int r = open_node(s, c, &place->leaf, 0, &leaf, e);
+	if (r < 0)
+		return r;
+	bool there = place->index < leaf.left;
+	for (uint32_t i = 0; there && i <= place->index && !leaf.rd.bad; i++)
+		entry_get(&leaf.rd, ret);
+	if (there && !leaf.rd.bad) {
+		*ret_hold = leaf.node;
+		return 0;
+	}
+	plain_unref(leaf.node);
+	return bad_dir(e);
 }
 
 /* ---- building ---- */

@@ -11,11 +11,21 @@
 
 #define TREE_LEVELS 8
 
+/* Where an entry stands: the leaf that holds it and its number there. Together they name it for as
+ * long as the leaf exists, which never changes. */
+struct tree_place {
+	struct name leaf;
+	uint32_t index;
+};
+
 /* Walks a directory in name order. */
 struct tree_iter {
 	struct store *s;
 	struct coder *c;
 	int depth; /* of the stack; -1: nothing left */
+	struct tree_place place; /* of the entry that was given last */
+	struct name leaf;
+	uint32_t next_index;
 	struct tree_level {
 		struct plain *node;
 		struct rd rd;
@@ -33,6 +43,14 @@ void tree_iter_close(struct tree_iter *it);
 
 /* Find one name. The entry points into *ret_hold, which the caller unrefs. E_NOTFOUND. */
 int tree_lookup(struct store *s, struct coder *c, const struct content *dir, struct span name,
+	struct entry *ret, struct plain **ret_hold, struct err *e) MUST_CHECK;
+
+/* The same, and where the entry stands. */
+int tree_find(struct store *s, struct coder *c, const struct content *dir, struct span name,
+	struct entry *ret, struct plain **ret_hold, struct tree_place *ret_place,
+	struct err *e) MUST_CHECK;
+/* The entry at a place that was told before. */
+int tree_entry_at(struct store *s, struct coder *c, const struct tree_place *place,
 	struct entry *ret, struct plain **ret_hold, struct err *e) MUST_CHECK;
 
 /* Builds a directory from entries added in strictly ascending name order. `old` (or NULL) is the

@@ -281,15 +281,13 @@ static int read_sealed(struct store *s, const struct blob_loc *l, struct buf *ou
 	return r;
 }
 
-/* The frame's packed bytes, opened, in c->packed. */
-static int read_frame(struct store *s, struct coder *c, const struct name *name,
-	struct blob_loc *l, struct err *e)
+static int find_blob(struct store *s, struct coder *c, const struct name *name,
+	struct blob_loc *l, bool *ret_have, struct err *e)
 {
 	char hex[2 * ID_BYTES + 1];
-	bool have = false;
-	struct pack_key pk;
-	c->sealed.len = c->packed.len = 0;
-	int r = txn_find(s, name, l, &c->sealed, &have, e);
+	*ret_have = false;
+	c->sealed.len = 0;
+	int r = txn_find(s, name, l, &c->sealed, ret_have, e);
 	if (r == E_NOTFOUND)
 		r = index_find(s->index, name, l, e);
 	if (r == E_NOTFOUND)
@@ -301,8 +299,19 @@ static int read_frame(struct store *s, struct coder *c, const struct name *name,
 		l->sealed_len > PLAIN_MAX ||
 		(uint64_t)l->blob_off + l->plain_len > l->frame_plain)
 		return err_set(e, E_CORRUPT, 0, "the index gives a blob an impossible size");
+	return 0;
+}
+
+/* The frame's packed bytes, opened, in c->packed. `have`: sealed they are in c->sealed already. */
+static int read_frame(struct store *s, struct coder *c, const struct blob_loc *l, bool have,
+	struct err *e)
+{
+	char hex[2 * ID_BYTES + 1];
+	struct pack_key pk;
+	c->packed.len = 0;
 	if (!have)
-		r = read_sealed(s, l, &c->sealed, e);
+		c->sealed.len = 0;
+	int r = have ? 0 : read_sealed(s, l, &c->sealed, e);
 	if (r < 0)
 		return r;
 	pack_key_of(s->keys, &l->pack, &pk);
@@ -366,27 +375,61 @@ static int unpack(struct store *s, struct coder *c, const struct blob_loc *l, un
 		     : zs_decompress(c->zs, prefix, buf_span(&c->packed), l->frame_plain, out, e);
 }
 
+static int decode_frame(struct store *s, struct coder *c, const struct blob_loc *l, bool have,
+	unsigned depth, struct buf *out, struct err *e)
+{
+	char hex[2 * ID_BYTES + 1];
+	int r = read_frame(s, c, l, have, e);
+	if (r < 0)
+		return r;
+	r = unpack(s, c, l, depth, out, e);
+	return r < 0 ? err_wrap(e, "pack %s, frame %u", hex_of(l->pack.b, ID_BYTES, hex), l->place)
+		     : 0;
+}
+
+/* One blob of a solid frame. The whole frame is kept, under a name made of its place, since its
+ * other blobs are likely to be wanted next. */
+static int decode_solid(struct store *s, struct coder *c, const struct blob_loc *l, bool have,
+	unsigned depth, struct buf *out, struct err *e)
+{
+	struct name key = {{0}};
+	memcpy(key.b, l->pack.b, ID_BYTES);
+	set_le32(key.b + ID_BYTES, l->place);
+	CLEANUP_PLAIN struct plain *frame = plain_cache_get(s->cache, &key);
+	if (!frame) {
+		frame = plain_new();
+		if (!frame)
+			return err_set(e, E_NOMEM, 0, "no memory for a blob");
+		int r = decode_frame(s, c, l, have, depth, &frame->data, e);
+		if (r < 0)
+			return r;
+		plain_cache_put(s->cache, &key, frame);
+	}
+	if ((uint64_t)l->blob_off + l->plain_len > frame->data.len)
+		return err_set(e, E_CORRUPT, 0, "the index gives a blob an impossible size");
+	int r = buf_reserve_exact(out, l->plain_len, e);
+	return r < 0 ? r : buf_add(out, frame->data.p + l->blob_off, l->plain_len, e);
+}
+
 int read_plain(struct store *s, struct coder *c, const struct name *name, unsigned depth,
 	struct plain **ret, struct err *e)
 {
 	struct blob_loc l;
+	bool have;
 	if ((*ret = plain_cache_get(s->cache, name)))
 		return 0;
-	int r = read_frame(s, c, name, &l, e);
+	int r = find_blob(s, c, name, &l, &have, e);
 	if (r < 0)
 		return r;
 	CLEANUP_PLAIN struct plain *p = plain_new();
 	if (!p)
 		return err_set(e, E_NOMEM, 0, "no memory for a blob");
-	r = unpack(s, c, &l, depth, &p->data, e);
-	if (r < 0) {
-		char hex[2 * ID_BYTES + 1];
-		return err_wrap(e, "pack %s, frame %u", hex_of(l.pack.b, ID_BYTES, hex), l.place);
-	}
-	if (l.plain_len != l.frame_plain) { /* one of a solid frame */
-		memmove(p->data.p, p->data.p + l.blob_off, l.plain_len);
-		p->data.len = l.plain_len;
-	}
+	if (l.plain_len != l.frame_plain)
+		r = decode_solid(s, c, &l, have, depth, &p->data, e);
+	else
+		r = decode_frame(s, c, &l, have, depth, &p->data, e);
+	if (r < 0)
+		return r;
 	p->canon_len = l.canon_len;
 	p->form = l.form;
 	p->depth = l.depth;

@@ -8,7 +8,7 @@
 #include "tools/mcfs/cli.h"
 
 static const struct command *const commands[] = {&command_init, &command_snapshot, &command_list,
-	&command_info, &command_ls, &command_cat, &command_find, &command_tag,
+	&command_info, &command_ls, &command_cat, &command_find, &command_diff, &command_tag,
 	&command_restore, &command_check};
 
 #define N_COMMANDS (sizeof commands / sizeof *commands)
