@@ -43,6 +43,7 @@ struct work {
 	struct span file;
 	struct layout *l;
 	const struct layout *old;
+	const struct holes *holes;
 };
 
 static int by_off(const void *a, const void *b)
@@ -379,18 +380,39 @@ static int add_literal(const struct work *w, struct literals *lit, uint64_t off,
 	return 0;
 }
 
+/* Zeros, in parts that lie in holes and parts that do not. *hole moves along with the offsets. */
+static int add_zeros(const struct work *w, const struct extent *g, size_t *hole, struct err *e)
+{
+	uint64_t at = g->off, end = g->off + g->len;
+	int r = 0;
+	while (at < end && r == 0) {
+		while (*hole < w->holes->n && w->holes->v[*hole].end <= at)
+			++*hole;
+		const struct hole *h = *hole < w->holes->n ? &w->holes->v[*hole] : NULL;
+		bool inside = h && h->off <= at;
+		uint64_t to = !h ? end : inside ? h->end : h->off;
+		if (to > end)
+			to = end;
+		struct extent x = {.off = at, .len = (uint32_t)(to - at),
+			.kind = inside ? EXTENT_HOLE : EXTENT_ZERO};
+		r = layout_add_gap(w->l, &x, e);
+		at = to;
+	}
+	return r;
+}
+
 /* Enter all gaps in order: zeros, matches, and literals for what is left of the data. */
 static int emit(const struct work *w, const struct list *gaps, const struct list *matches,
 	struct err *e)
 {
 	struct literals lit = {.first_gap = 0};
-	size_t m = 0;
+	size_t m = 0, hole = 0;
 	int r = 0;
 	for (size_t i = 0; i < gaps->n && r == 0; i++) {
 		const struct extent *g = &gaps->x[i];
 		uint64_t at = g->off, end = g->off + g->len;
 		if (g->kind != EXTENT_BLOB) {
-			r = layout_add_gap(w->l, g, e);
+			r = add_zeros(w, g, &hole, e);
 			continue;
 		}
 		for (; m < matches->n && matches->x[m].off < end && r == 0; m++) {
@@ -410,10 +432,10 @@ static int emit(const struct work *w, const struct list *gaps, const struct list
 }
 
 int gaps_store(struct store *s, struct coder *c, struct span file,
-	const struct region_extent rec[REGION_SLOTS], const struct layout *old, bool discard,
-	struct layout *l, struct err *e)
+	const struct region_extent rec[REGION_SLOTS], const struct layout *old,
+	const struct holes *holes, bool discard, struct layout *l, struct err *e)
 {
-	struct work w = {s, c, file, l, old};
+	struct work w = {s, c, file, l, old, holes};
 	CLEANUP_LIST struct list gaps = {0};
 	CLEANUP_LIST struct list matches = {0};
 	int r = find_gaps(&w, rec, &gaps, e);

@@ -23,6 +23,7 @@ struct state {
 	struct layout old;		  /* of the older version */
 	bool have_old;
 	struct name old_name;
+	struct holes holes;
 	size_t held;
 };
 
@@ -74,7 +75,8 @@ static void run_job(void *arg, unsigned worker)
 		r = store_group(f, j->group, c, &e);
 	else
 		r = gaps_store(f->in->s, c, buf_span(&st->file), st->rec,
-			st->have_old ? &st->old : NULL, f->in->discard_slack, &st->layout, &e);
+			st->have_old ? &st->old : NULL, &st->holes, f->in->discard_slack,
+			&st->layout, &e);
 	free(j);
 	ingest_job_done(f, c, r, &e);
 }
@@ -114,6 +116,7 @@ static void release(struct ingest_file *f)
 	layout_free(&st->layout);
 	layout_free(&st->old);
 	buf_free(&st->file);
+	free(st->holes.v);
 	free(st);
 }
 
@@ -126,6 +129,27 @@ static void load_old(struct ingest_file *f, const struct content *old)
 		return;
 	st->old_name = old->name;
 	st->have_old = layout_get(buf_span(&p->data), &st->old, NULL) == 0;
+}
+
+/* Where the file takes no room on the disk. File systems that cannot tell have no holes. */
+static int find_holes(struct state *st, int fd, const struct stat *before, struct err *e)
+{
+	off_t end = (off_t)st->file.len;
+	if ((uint64_t)before->st_blocks * 512 >= (uint64_t)before->st_size)
+		return 0;
+	for (off_t at = 0; at < end;) {
+		off_t hole = lseek(fd, at, SEEK_HOLE);
+		if (hole < 0 || hole >= end)
+			break;
+		off_t data = lseek(fd, hole, SEEK_DATA);
+		at = data < 0 || data > end ? end : data;
+		struct hole *v = realloc(st->holes.v, (st->holes.n + 1) * sizeof *v);
+		if (!v)
+			return err_set(e, E_NOMEM, 0, "no memory for a region file");
+		st->holes.v = v;
+		v[st->holes.n++] = (struct hole){(uint64_t)hole, (uint64_t)at};
+	}
+	return 0;
 }
 
 static int submit(struct ingest_file *f, unsigned group, size_t bytes, struct err *e)
@@ -176,6 +200,8 @@ int region_ingest_start(struct ingest_file *f, int fd, const char *name, const s
 	}
 	if (r == 0)
 		r = region_map(st->file.p, st->file.len, read_memory, &st->file, st->rec, e);
+	if (r == 0)
+		r = find_holes(st, fd, before, e);
 	if (r == 0)
 		r = layout_init(&st->layout, e);
 	if (r < 0)

@@ -21,6 +21,7 @@
 #define POOL_BUDGET ((size_t)32 << 20)
 #define ITEMS_MAX 64 /* files of one directory under way at once; each holds a descriptor */
 
+/* The first name of a file with several, by inode. Open addressing; path NULL: free. */
 struct link_seen {
 	uint64_t ino, dev;
 	char *path; /* from the target */
@@ -211,28 +212,50 @@ static int clear_place(struct run *w, int dirfd, const char *name, bool want_dir
 
 /* ---- hard links ---- */
 
-static struct link_seen *find_link(struct run *w, const struct entry *en)
+static struct link_seen *link_place(struct link_seen *v, size_t cap, uint64_t ino, uint64_t dev)
 {
-	for (size_t i = 0; i < w->n_links; i++)
-		if (w->links[i].ino == en->ino && w->links[i].dev == en->dev)
-			return &w->links[i];
-	return NULL;
+	size_t i = (size_t)((ino ^ dev << 32) * 0x9e3779b97f4a7c15u >> 20) & (cap - 1);
+	while (v[i].path && (v[i].ino != ino || v[i].dev != dev))
+		i = (i + 1) & (cap - 1);
+	return &v[i];
+}
+
+static const struct link_seen *find_link(struct run *w, const struct entry *en)
+{
+	if (!w->cap_links)
+		return NULL;
+	struct link_seen *l = link_place(w->links, w->cap_links, en->ino, en->dev);
+	return l->path ? l : NULL;
+}
+
+static int grow_links(struct run *w, struct err *e)
+{
+	size_t cap = w->cap_links ? w->cap_links * 2 : 64;
+	struct link_seen *v = calloc(cap, sizeof *v);
+	if (!v)
+		return err_set(e, E_NOMEM, 0, "no memory for hard links");
+	for (size_t i = 0; i < w->cap_links; i++)
+		if (w->links[i].path)
+			*link_place(v, cap, w->links[i].ino, w->links[i].dev) = w->links[i];
+	free(w->links);
+	w->links = v;
+	w->cap_links = cap;
+	return 0;
 }
 
 static int remember_link(struct run *w, const struct entry *en, struct err *e)
 {
-	if (w->n_links == w->cap_links) {
-		size_t cap = w->cap_links ? w->cap_links * 2 : 64;
-		struct link_seen *l = realloc(w->links, cap * sizeof *l);
-		if (!l)
-			return err_set(e, E_NOMEM, 0, "no memory for hard links");
-		w->links = l;
-		w->cap_links = cap;
+	if (w->n_links * 4 >= w->cap_links * 3) {
+		int r = grow_links(w, e);
+		if (r < 0)
+			return r;
 	}
+	struct link_seen *l = link_place(w->links, w->cap_links, en->ino, en->dev);
 	char *path = strdup(path_of(w));
 	if (!path)
 		return err_set(e, E_NOMEM, 0, "no memory for hard links");
-	w->links[w->n_links++] = (struct link_seen){en->ino, en->dev, path};
+	*l = (struct link_seen){en->ino, en->dev, path};
+	w->n_links++;
 	return 0;
 }
 
@@ -631,7 +654,7 @@ int restore_run(struct store *s, const struct snapshot *sn, const struct restore
 	for (unsigned i = 0; w.x.coders && i < n; i++)
 		coder_free(&w.x.coders[i]);
 	free(w.x.coders);
-	for (size_t i = 0; i < w.n_links; i++)
+	for (size_t i = 0; i < w.cap_links; i++)
 		free(w.links[i].path);
 	free(w.links);
 	buf_free(&w.path);
