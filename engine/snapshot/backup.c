@@ -73,7 +73,7 @@ static int add_between(const struct snapshot_source *v, const char *name_end,
 	CLEANUP_FREE char *path = strndup(v->path, strlen(v->path) - below);
 	if (!path)
 		return err_set(e, E_NOMEM, 0, "no memory for a path");
-	struct entry en = {.type = NODE_DIR, .mode = 0755, .nlink = 1};
+	struct entry en = {.type = NODE_DIR, .mode = 0755, .nlink = 1, .partial = true};
 	if (stat(*path ? path : "/", &st) == 0)
 		entry_from_stat(&en, &st);
 	const char *start = name_end;
@@ -129,11 +129,14 @@ static void fill_counts(struct snapshot *sn, const struct walk *w)
 	sn->files_restless = w->counts.restless;
 }
 
-static int commit(struct walk *w, const struct snapshot_list *l, struct backup_result *ret,
-	struct err *e)
+static int commit(struct walk *w, struct backup_result *ret, struct err *e)
 {
 	struct snapshot *sn = &ret->sn;
+	struct snapshot_list list, *l = &list;
 	int r = store_commit(w->s, &w->in.coders[0], e);
+	/* Others may have ended meanwhile: name and number come after theirs. */
+	if (r == 0)
+		r = snapshot_list_load(l, w->s, e);
 	if (r < 0)
 		return r;
 	store_stats(w->s, &ret->stats);
@@ -147,6 +150,7 @@ static int commit(struct walk *w, const struct snapshot_list *l, struct backup_r
 			sn->previous = l->v[i].self;
 		}
 	sn->generation++;
+	snapshot_list_free(l);
 	return snapshot_write(w->s, sn, false, e);
 }
 
@@ -162,7 +166,7 @@ static int run(struct walk *w, const struct backup_options *opt, const struct sn
 	if (r == 0 && w->counts.missing == ret->sn.n_sources)
 		r = err_set(e, E_NOTFOUND, 0, "none of the sources can be read");
 	if (r == 0 && !opt->dry_run)
-		r = commit(w, l, ret, e);
+		r = commit(w, ret, e);
 	return r;
 }
 
@@ -190,11 +194,8 @@ int backup_run(struct store *s, const struct backup_options *opt, struct backup_
 			store_abort(s);
 	}
 	snapshot_list_free(&l);
-	if (r == 0 && !opt->dry_run && opt->state_dir) {
-		/* Our own snapshot is the newest this machine has seen. */
-		struct snapshot_list one = {.v = &ret->sn, .n = 1};
-		r = snapshot_check_rollback(&one, s, opt->state_dir, e);
-	}
+	if (r == 0 && !opt->dry_run)
+		snapshot_remember(s, opt->state_dir, ret->sn.generation);
 	if (r < 0)
 		snapshot_free(&ret->sn);
 	return r;

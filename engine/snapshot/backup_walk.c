@@ -31,6 +31,7 @@ struct dir {
 	bool have_old;
 	struct item *first, **last;
 	size_t n_items;
+	bool partial; /* something in it was left out */
 };
 
 int walk_init(struct walk *w, struct store *s, const struct backup_options *opt, size_t budget,
@@ -323,7 +324,7 @@ static int take_file(struct walk *w, int dirfd, const char *name, const struct e
 	return 0;
 }
 
-static int walk_dir(struct walk *w, int fd, const struct content *old, struct content *ret,
+static int walk_dir(struct walk *w, int fd, const struct content *old, struct entry *en,
 	struct err *e);
 
 static bool crosses(const struct walk *w, const struct stat *st)
@@ -335,8 +336,10 @@ static int take_dir(struct walk *w, int dirfd, const char *name, const struct en
 	const struct stat *st, struct item *it, struct err *e)
 {
 	struct err own = ERR_INIT;
-	if (crosses(w, st))
-		return 0; /* the mount point itself is kept, as an empty directory */
+	if (crosses(w, st)) {
+		it->en.partial = true; /* the mount point itself is kept, as an empty directory */
+		return 0;
+	}
 	CLEANUP_FD int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
 		err_set(&own, E_IO, errno, "cannot be opened");
@@ -345,13 +348,15 @@ static int take_dir(struct walk *w, int dirfd, const char *name, const struct en
 		w->counts.unreadable++;
 		return 0;
 	}
-	if (filter_is_cache_dir(w->opt->filter, fd))
+	if (filter_is_cache_dir(w->opt->filter, fd)) {
+		it->en.partial = true;
 		return 0;
+	}
 	/* The older entry's bytes are the iterator's: the content is a copy. */
 	struct content oc = {.kind = CONTENT_EMPTY};
 	if (old && old->type == NODE_DIR)
 		oc = old->content;
-	return walk_dir(w, fd, &oc, &it->en.content, e);
+	return walk_dir(w, fd, &oc, &it->en, e);
 }
 
 static void count(struct walk *w, const struct entry *en, const struct entry *old, bool unchanged)
@@ -417,6 +422,7 @@ static int take_name(struct walk *w, struct dir *d, const char *name, struct err
 	if (r < 0)
 		return r;
 	if (filter_excludes(w->opt->filter, path_of(w))) {
+		d->partial = true;
 		path_pop(w, mark);
 		return 0;
 	}
@@ -427,6 +433,7 @@ static int take_name(struct walk *w, struct dir *d, const char *name, struct err
 		struct err own = ERR_INIT;
 		err_set(&own, E_IO, errno, "cannot be looked at");
 		problem(w, &own);
+		d->partial = true;
 		w->counts.unreadable++;
 	}
 	path_pop(w, mark);
@@ -447,6 +454,7 @@ static int walk_names(struct walk *w, struct dir *d, struct err *e)
 			}
 			problem(w, &own);
 			w->counts.unreadable++;
+			d->partial = true;
 			r = 0;
 			break;
 		}
@@ -468,7 +476,7 @@ static void dir_close(struct dir *d)
 	tree_builder_free(d->b);
 }
 
-static int walk_dir(struct walk *w, int fd, const struct content *old, struct content *ret,
+static int walk_dir(struct walk *w, int fd, const struct content *old, struct entry *en,
 	struct err *e)
 {
 	struct coder *c = &w->in.coders[0];
@@ -487,7 +495,8 @@ static int walk_dir(struct walk *w, int fd, const struct content *old, struct co
 	if (r == 0)
 		r = drain(w, &d, 0, e);
 	if (r == 0 && d.b)
-		r = tree_builder_finish(TAKE_PTR(d.b), ret, e);
+		r = tree_builder_finish(TAKE_PTR(d.b), &en->content, e);
+	en->partial = d.partial;
 	dir_close(&d);
 	return r;
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-enum { HAS_XATTRS = 1, HAS_LINKS = 2, HAS_RDEV = 4, HAS_TARGET = 8, IS_DAMAGED = 16 };
+enum { HAS_XATTRS = 1, HAS_LINKS = 2, HAS_RDEV = 4, HAS_TARGET = 8, IS_DAMAGED = 16, IS_PARTIAL = 32 };
 
 #define NS_PER_S 1000000000u
 
@@ -63,7 +63,8 @@ int entry_put(struct buf *b, const struct entry *en, struct err *e)
 	uint8_t flags = (uint8_t)((en->xattrs.n ? HAS_XATTRS : 0) | (links ? HAS_LINKS : 0) |
 				  (rdev ? HAS_RDEV : 0) |
 				  (en->type == NODE_SYMLINK ? HAS_TARGET : 0) |
-				  (en->damaged ? IS_DAMAGED : 0));
+				  (en->damaged ? IS_DAMAGED : 0) |
+				  (en->partial ? IS_PARTIAL : 0));
 	int r = put_bytes(b, en->name, e);
 	if (r == 0)
 		r = put_u8(b, en->type, e);
@@ -106,6 +107,7 @@ void entry_get(struct rd *r, struct entry *en)
 	en->type = rd_u8(r);
 	uint8_t flags = rd_u8(r);
 	en->damaged = (flags & IS_DAMAGED) != 0;
+	en->partial = (flags & IS_PARTIAL) != 0;
 	en->mode = (uint32_t)rd_var_max(r, 07777);
 	en->uid = (uint32_t)rd_var_max(r, UINT32_MAX);
 	en->gid = (uint32_t)rd_var_max(r, UINT32_MAX);

@@ -48,7 +48,8 @@ struct timestamp {
 struct entry {
 	struct span name; /* 1..255 bytes; no '/', no NUL, not "." or ".." */
 	uint8_t type;
-	uint8_t damaged; /* the file could not be read whole when the snapshot was made */
+	bool damaged; /* could not be read whole when the snapshot was made */
+	bool partial; /* a directory that has more in it than the snapshot: left out, not entered */
 	uint32_t mode;	 /* 07777 */
 	uint32_t uid, gid;
 	struct timestamp mtime;

@@ -59,7 +59,7 @@ void ingest_job_done(struct ingest_file *f, struct coder *c, int code, const str
 		f->code = code;
 		f->err = *e;
 	}
-	bool last = f->pending == 1 && f->finish;
+	bool last = f->pending == 1;
 	bool ok = f->code == 0;
 	if (!last)
 		f->pending--;
@@ -68,8 +68,12 @@ void ingest_job_done(struct ingest_file *f, struct coder *c, int code, const str
 		return;
 	/* Still counted as pending: nobody looks at the result before this is over. */
 	struct err fe = ERR_INIT;
-	if (ok)
+	if (ok && f->finish)
 		f->finish(f, c, &fe);
+	/* Memory goes now, not when the walk looks again: it may be waiting for that memory. */
+	if (f->release)
+		f->release(f);
+	f->release = NULL;
 	pool_lock(f->in->pool);
 	if (ok && fe.code < 0) {
 		f->code = fe.code;
@@ -90,7 +94,7 @@ bool ingest_is_done(struct ingest_file *f)
 int ingest_wait(struct ingest_file *f, struct err *e)
 {
 	pool_wait(f->in->pool, &f->pending, 0);
-	if (f->release)
+	if (f->release) /* no job ever ran */
 		f->release(f);
 	f->release = NULL;
 	if (f->code < 0 && e)

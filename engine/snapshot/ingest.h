@@ -33,7 +33,7 @@ struct ingest_file {
 	/* inner */
 	size_t pending; /* jobs; guarded by the pool's lock */
 	void (*finish)(struct ingest_file *f, struct coder *c, struct err *e);
-	void (*release)(struct ingest_file *f); /* frees state; once, after all jobs */
+	void (*release)(struct ingest_file *f); /* frees state; once, by the last job */
 	void *state;
 	uint8_t inline_data[INLINE_MAX];
 };

@@ -142,17 +142,17 @@ static int put_gaps(const struct layout *l, struct buf *out, struct err *e)
 int layout_put(const struct layout *l, struct buf *out, struct err *e)
 {
 	uint8_t planes[PLANES];
-	uint32_t groups = 0;
+	uint8_t groups[LAYOUT_GROUPS / 8] = {0};
 	to_planes(l, planes);
 	for (unsigned i = 0; i < LAYOUT_GROUPS; i++)
-		groups |= (uint32_t)l->has_group[i] << i;
+		groups[i / 8] |= (uint8_t)(l->has_group[i] << i % 8);
 	int r = put_u8(out, LAYOUT_VERSION, e);
 	if (r == 0)
 		r = put_var(out, l->size, e);
 	if (r == 0)
 		r = buf_add(out, planes, sizeof planes, e);
 	if (r == 0)
-		r = put_u32(out, groups, e);
+		r = buf_add(out, groups, sizeof groups, e);
 	for (unsigned i = 0; i < LAYOUT_GROUPS && r == 0; i++)
 		if (l->has_group[i])
 			r = buf_add(out, l->sources[i].name.b, NAME_BYTES, e);
@@ -168,9 +168,9 @@ int layout_put(const struct layout *l, struct buf *out, struct err *e)
 
 static int get_sources(struct rd *r, struct layout *l, struct err *e)
 {
-	uint32_t groups = rd_u32(r);
-	for (unsigned i = 0; i < LAYOUT_GROUPS; i++) {
-		l->has_group[i] = groups >> i & 1;
+	struct span groups = rd_raw(r, LAYOUT_GROUPS / 8);
+	for (unsigned i = 0; groups.n && i < LAYOUT_GROUPS; i++) {
+		l->has_group[i] = groups.p[i / 8] >> i % 8 & 1;
 		struct span n = rd_raw(r, l->has_group[i] ? NAME_BYTES : 0);
 		if (n.n)
 			memcpy(l->sources[i].name.b, n.p, NAME_BYTES);

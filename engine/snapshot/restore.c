@@ -192,7 +192,8 @@ static int delete_extra(struct run *w, int fd, const struct content *dir, struct
 	return r;
 }
 
-/* Make room for something that is not a directory, or for a directory where something else is. */
+/* Make room: for a directory, where something else is; for anything else, where a directory is. What
+ * is replaced by something of its own kind stays until the rename. */
 static int clear_place(struct run *w, int dirfd, const char *name, bool want_dir, bool *ret_there,
 	struct err *e)
 {
@@ -204,10 +205,29 @@ static int clear_place(struct run *w, int dirfd, const char *name, bool want_dir
 		*ret_there = true;
 		return 0;
 	}
+	if (!S_ISDIR(st.st_mode) && !want_dir)
+		return 0;
 	if (S_ISDIR(st.st_mode) && !w->opt->delete_extra)
 		return err_set(e, E_EXISTS, 0,
 			"a directory is in its place (--delete would remove it)");
 	return remove_tree(w, dirfd, name, e);
+}
+
+static void tmp_name(struct run *w, char tmp[32])
+{
+	snprintf(tmp, 32, ".mcfs-%lx-%lx.tmp", (unsigned long)getpid(), w->tmp_no++);
+}
+
+/* From its temporary name to its own. */
+static int put_in_place(struct run *w, int dirfd, const char *tmp, const char *name, struct err *e)
+{
+	bool there;
+	int r = clear_place(w, dirfd, name, false, &there, e);
+	if (r == 0 && renameat(dirfd, tmp, dirfd, name) < 0)
+		r = err_set(e, E_IO, errno, "put it in its place");
+	/* After a failure, and when both are links to one file: then renaming does nothing. */
+	unlinkat(dirfd, tmp, 0);
+	return r;
 }
 
 /* ---- hard links ---- */
@@ -284,14 +304,14 @@ static int make_link(struct run *w, const struct link_seen *l, int dirfd, const 
 	struct err *e)
 {
 	const char *first;
-	bool there;
+	char tmp[32];
 	CLEANUP_FD int from = open_parent(w, l->path, &first);
 	if (from < 0)
 		return err_set(e, E_IO, errno, "find '%s' to link to", l->path);
-	int r = clear_place(w, dirfd, name, false, &there, e);
-	if (r == 0 && linkat(from, first, dirfd, name, 0) < 0)
-		r = err_set(e, E_IO, errno, "link to '%s'", l->path);
-	return r;
+	tmp_name(w, tmp);
+	if (linkat(from, first, dirfd, tmp, 0) < 0)
+		return err_set(e, E_IO, errno, "link to '%s'", l->path);
+	return put_in_place(w, dirfd, tmp, name, e);
 }
 
 /* ---- files ---- */
@@ -312,6 +332,8 @@ static int check_item(struct run *w, struct item *it, struct err *e)
 		return 0;
 	if (w->opt->verify && fdatasync(it->fd) < 0)
 		return err_set(e, E_IO, errno, "write it to the disk");
+	if (w->opt->verify) /* so that the disk is asked, not the memory */
+		posix_fadvise(it->fd, 0, 0, POSIX_FADV_DONTNEED);
 	int r = extract_verify(w->s, &w->x.coders[0], it->fd, &it->en.content, it->en.size, e);
 	if (r == 0 && w->opt->verify)
 		w->ret->verified++;
@@ -320,23 +342,20 @@ static int check_item(struct run *w, struct item *it, struct err *e)
 
 static int item_publish(struct run *w, struct dir *d, struct item *it, struct err *e)
 {
-	bool there;
 	int r = extract_wait(&it->file, e);
 	if (r == 0)
 		r = check_item(w, it, e);
 	if (r == 0 && close(take_fd(&it->fd)) < 0)
 		r = err_set(e, E_IO, errno, "close it");
-	if (r == 0)
-		r = clear_place(w, d->fd, it->name, false, &there, e);
-	int meta = r;
-	if (r == 0) /* attributes that cannot be set are no reason to lose the contents */
-		meta = apply_metadata(d->fd, it->tmp, &it->en, e);
-	if (r == 0 && renameat(d->fd, it->tmp, d->fd, it->name) < 0)
-		r = err_set(e, E_IO, errno, "put it in its place");
 	if (r < 0) {
 		unlinkat(d->fd, it->tmp, 0);
 		return r;
 	}
+	/* Attributes that cannot be set are no reason to lose the contents. */
+	int meta = apply_metadata(d->fd, it->tmp, &it->en, e);
+	r = put_in_place(w, d->fd, it->tmp, it->name, meta < 0 ? NULL : e);
+	if (r < 0)
+		return r;
 	w->ret->files++;
 	w->ret->bytes += it->en.size;
 	return meta;
@@ -412,8 +431,7 @@ static int restore_file(struct run *w, struct dir *d, const char *name, const st
 	struct item *it = item_new(en, name, e);
 	if (!it)
 		return E_NOMEM;
-	snprintf(it->tmp, sizeof it->tmp, ".mcfs-%lx-%lx.tmp", (unsigned long)getpid(),
-		w->tmp_no++);
+	tmp_name(w, it->tmp);
 	it->fd = openat(d->fd, it->tmp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int r = it->fd < 0 ? err_set(e, E_IO, errno, "create it")
 			   : extract_start(&w->x, &it->file, it->fd, &it->en.content, en->size, e);
@@ -432,23 +450,24 @@ static int restore_file(struct run *w, struct dir *d, const char *name, const st
 static int restore_special(struct run *w, struct dir *d, const char *name, const struct entry *en,
 	struct err *e)
 {
-	bool there;
-	int r = clear_place(w, d->fd, name, false, &there, e);
-	if (r < 0)
-		return r;
+	char tmp[32];
+	int r;
+	tmp_name(w, tmp);
 	if (en->type == NODE_SYMLINK) {
 		CLEANUP_FREE char *t = strndup((const char *)en->target.p, en->target.n);
 		if (!t)
 			return err_set(e, E_NOMEM, 0, "no memory for a link");
-		r = symlinkat(t, d->fd, name);
+		r = symlinkat(t, d->fd, tmp);
 	} else {
-		r = mknodat(d->fd, name, entry_mode_bits(en) | 0600,
+		r = mknodat(d->fd, tmp, entry_mode_bits(en) | 0600,
 			makedev(en->rdev_major, en->rdev_minor));
 	}
 	if (r < 0)
 		return err_set(e, E_IO, errno, "create it");
-	w->ret->others++;
-	return apply_metadata(d->fd, name, en, e);
+	int meta = apply_metadata(d->fd, tmp, en, e);
+	r = put_in_place(w, d->fd, tmp, name, meta < 0 ? NULL : e);
+	w->ret->others += r == 0;
+	return r < 0 ? r : meta;
 }
 
 /* What is there already may stay, by the user's choice. */
@@ -508,7 +527,8 @@ static int restore_leaf(struct run *w, struct dir *d, const char *name, const st
 
 /* ---- directories ---- */
 
-static int restore_tree(struct run *w, int fd, const struct content *dir, struct err *e);
+static int restore_tree(struct run *w, int fd, const struct content *dir, bool whole,
+	struct err *e);
 
 static int restore_dir(struct run *w, struct dir *d, const char *name, const struct entry *en,
 	struct err *e)
@@ -538,7 +558,7 @@ static int restore_dir(struct run *w, struct dir *d, const char *name, const str
 		return problem(w, &own, e);
 	}
 	/* The entry belongs to an iterator that stands still meanwhile. */
-	r = restore_tree(w, fd, &en->content, e);
+	r = restore_tree(w, fd, &en->content, !en->damaged && !en->partial, e);
 	if (r == 0 && en->damaged) {
 		err_set(&own, E_FORMAT, 0,
 			"could not be read when the snapshot was made; nothing to restore");
@@ -569,7 +589,9 @@ static int restore_entry(struct run *w, struct dir *d, const struct entry *en, s
 	return r < 0 ? r : drain(w, d, ITEMS_MAX, e);
 }
 
-static int restore_tree(struct run *w, int fd, const struct content *dir, struct err *e)
+/* `whole`: the snapshot has all that was in the directory; only then may extra names be deleted. */
+static int restore_tree(struct run *w, int fd, const struct content *dir, bool whole,
+	struct err *e)
 {
 	struct tree_iter it;
 	struct entry en;
@@ -590,8 +612,12 @@ static int restore_tree(struct run *w, int fd, const struct content *dir, struct
 		r = drain(w, &d, 0, e);
 	abandon(&d);
 	tree_iter_close(&it);
-	if (r == 0 && w->opt->delete_extra && fd >= 0)
+	if (r == 0 && w->opt->delete_extra && fd >= 0 && whole)
 		r = delete_extra(w, fd, dir, e);
+	else if (r == 0 && w->opt->delete_extra && fd >= 0 && w->path.len)
+		log_say(store_log(w->s), LOG_WARN,
+			"'%s': nothing is deleted here: the snapshot has only a part of it",
+			path_of(w));
 	return r;
 }
 
@@ -607,7 +633,10 @@ static int restore_top(struct run *w, const struct snapshot *sn, struct err *e)
 	if (r < 0)
 		return r;
 	if (en.name.n == 0 || (en.type == NODE_DIR && len && path[len - 1] == '/')) {
-		r = restore_tree(w, w->top, &en.content, e);
+		/* The root of a snapshot is no directory of its own: what else lies in the target
+		 * is none of its business. */
+		r = restore_tree(w, w->top, &en.content,
+			en.name.n && !en.damaged && !en.partial, e);
 		if (r == 0 && en.name.n && w->top >= 0 && !w->opt->dry_run)
 			r = apply_metadata(w->top, ".", &en, e);
 		return r;

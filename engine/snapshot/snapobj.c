@@ -276,39 +276,60 @@ void snapshot_pick_name(const struct snapshot_list *l, struct timestamp t,
 	}
 }
 
+/* STATE_DIR/<store>/generation; NULL without memory. */
+static char *generation_path(struct store *s, const char *state_dir)
+{
+	char hex[2 * ID_BYTES + 1], *path;
+	hex_of(store_config(s)->id.b, ID_BYTES, hex);
+	return asprintf(&path, "%s/%s/generation", state_dir, hex) < 0 ? NULL : path;
+}
+
+static uint64_t read_generation(const char *path)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	if (io_read_file(AT_FDCWD, path, &b, 64, NULL) < 0 || buf_add(&b, "", 1, NULL) < 0)
+		return 0;
+	return strtoull((char *)b.p, NULL, 10);
+}
+
+void snapshot_remember(struct store *s, const char *state_dir, uint64_t generation)
+{
+	char line[32];
+	struct err own = ERR_INIT;
+	CLEANUP_FREE char *path = state_dir ? generation_path(s, state_dir) : NULL;
+	if (!path || read_generation(path) >= generation)
+		return;
+	int n = snprintf(line, sizeof line, "%llu\n", (unsigned long long)generation);
+	char *slash = strrchr(path, '/');
+	*slash = 0;
+	int r = io_mkdirs(path, 0700, &own);
+	*slash = '/';
+	if (r == 0)
+		r = io_write_file(AT_FDCWD, path, span_of(line, (size_t)n), 0600, false, &own);
+	if (r < 0)
+		log_say(store_log(s), LOG_WARN, "state is not kept: %s", own.msg);
+}
+
 int snapshot_check_rollback(const struct snapshot_list *l, struct store *s, const char *state_dir,
 	struct err *e)
 {
-	char hex[2 * ID_BYTES + 1], line[64];
-	CLEANUP_FREE char *dir = NULL;
-	CLEANUP_FREE char *path = NULL;
-	CLEANUP_BUF struct buf b = BUF_INIT;
-	uint64_t newest = 0, seen = 0;
+	uint64_t newest = 0;
 	for (size_t i = 0; i < l->n; i++)
 		if (l->v[i].generation > newest)
 			newest = l->v[i].generation;
 	if (!state_dir)
 		return 0;
-	hex_of(store_config(s)->id.b, ID_BYTES, hex);
-	if (asprintf(&dir, "%s/%s", state_dir, hex) < 0 ||
-		asprintf(&path, "%s/generation", dir) < 0)
+	CLEANUP_FREE char *path = generation_path(s, state_dir);
+	if (!path)
 		return err_set(e, E_NOMEM, 0, "no memory for a path");
-	if (io_read_file(AT_FDCWD, path, &b, 64, NULL) == 0 && b.len &&
-		buf_add(&b, "", 1, NULL) == 0)
-		seen = strtoull((char *)b.p, NULL, 10);
+	uint64_t seen = read_generation(path);
 	if (newest < seen && !l->damaged)
 		return err_set(e, E_CORRUPT, 0,
 			"the store's newest snapshot is number %llu, but this machine has seen "
 			"number %llu: the store was put back to an older state or lost snapshots "
 			"(if that is right, remove '%s')",
 			(unsigned long long)newest, (unsigned long long)seen, path);
-	if (newest <= seen)
-		return 0;
-	int n = snprintf(line, sizeof line, "%llu\n", (unsigned long long)newest);
-	struct err ignored = ERR_INIT;
-	if (io_mkdirs(dir, 0700, &ignored) < 0 ||
-		io_write_file(AT_FDCWD, path, span_of(line, (size_t)n), 0600, false, &ignored) < 0)
-		log_say(store_log(s), LOG_WARN, "state is not kept: %s", ignored.msg);
+	snapshot_remember(s, state_dir, newest);
 	return 0;
 }
 

@@ -62,6 +62,9 @@ void snapshot_pick_name(const struct snapshot_list *l, struct timestamp t,
 int snapshot_check_rollback(const struct snapshot_list *l, struct store *s, const char *state_dir,
 	struct err *e) MUST_CHECK;
 
+/* Raise what `state_dir` remembers to this generation, if it is lower. */
+void snapshot_remember(struct store *s, const char *state_dir, uint64_t generation);
+
 /* Tags: add or remove one in memory. Tags are 1..64 of [A-Za-z0-9._:@+-]. */
 bool snapshot_tag_ok(const char *tag);
 int snapshot_tag_add(struct snapshot *sn, const char *tag, struct err *e) MUST_CHECK;

@@ -17,7 +17,10 @@
 
 enum form { FORM_RAW = 1, FORM_STREAM = 2, FORM_GROUP = 3 };
 
+/* Payloads a group: 8, 16 or 32. Part of the format; docs/PERFORMANCE.md has what was measured. */
+#ifndef GROUP_SLOTS
 #define GROUP_SLOTS 32
+#endif
 /* Bounds on both faces of any blob: what a reader will allocate at the most. */
 #define CANON_MAX ((size_t)48 << 20)
 #define PLAIN_MAX ((size_t)48 << 20)
