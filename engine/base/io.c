@@ -167,3 +167,23 @@ int io_mkdirs(const char *path, mode_t mode, struct err *e)
 			return 0;
 	}
 }
+
+int io_sync_parents(const char *path, struct err *e)
+{
+	CLEANUP_FREE char *copy = strdup(path);
+	if (!copy)
+		return err_set(e, E_NOMEM, 0, "no memory for a path");
+	for (;;) {
+		struct err own = ERR_INIT;
+		int r = io_fsync_dir(AT_FDCWD, copy, &own);
+		/* A directory above that is not ours to open was not made by us either. */
+		if (r < 0 && own.sys != EACCES && own.sys != EPERM) {
+			*e = own;
+			return r;
+		}
+		char *up = dirname(copy);
+		if (strcmp(up, "/") == 0 || strcmp(up, ".") == 0)
+			return 0;
+		copy = memmove(copy, up, strlen(up) + 1);
+	}
+}

@@ -24,6 +24,8 @@ int io_fsync_dir(int dirfd, const char *path, struct err *e) MUST_CHECK;
  * success it is durable; after failure the old file is untouched. `excl`: E_EXISTS when there. */
 int io_write_file(int dirfd, const char *path, struct span data, mode_t mode, bool excl,
 	struct err *e) MUST_CHECK;
+/* fsync the directories that lead to `path`, itself included: what io_mkdirs() made survives. */
+int io_sync_parents(const char *path, struct err *e) MUST_CHECK;
 /* mkdir -p; existing directories are fine. Not durable by itself. */
 int io_mkdirs(const char *path, mode_t mode, struct err *e) MUST_CHECK;
 /* fsync + close, both checked; *fd becomes -1 in any case. */

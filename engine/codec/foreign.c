@@ -9,6 +9,7 @@
 enum {
 	HEADER = 3,	    /* bytes in front of the coded ones */
 	MAX_SAMPLE = 16384, /* tokens the dialects are tried on */
+	FEW = 256,	    /* ... and at first */
 	MAX_PLAIN = 1 << 30
 };
 
@@ -72,7 +73,6 @@ static void state_init(struct foreign *f, struct fo_dialect d, struct span plain
 	st->history = 0;
 	st->all = &f->all;
 	st->all_entered = 0;
-	memset(f->all.head, 0, sizeof f->all.head);
 }
 
 /* ---- the first bytes of a side ---- */
@@ -192,25 +192,40 @@ static size_t misses(struct foreign *f, struct fo_dialect d, struct span plain, 
 }
 
 /* The dialects in the order in which they are met in the wild. */
+static const struct {
+	uint8_t family, level;
+} known[] = {{FO_FAM_ZLIB, 6}, {FO_FAM_CHROMIUM, 6}, {FO_FAM_CRC3, 6}, {FO_FAM_ZLIB, 9},
+	{FO_FAM_ZLIB, 1}, {FO_FAM_CHROMIUM, 9}, {FO_FAM_CHROMIUM, 1}, {FO_FAM_ZLIB, 8},
+	{FO_FAM_ZLIB, 7}, {FO_FAM_ZLIB, 5}, {FO_FAM_ZLIB, 4}, {FO_FAM_ZLIB, 3}, {FO_FAM_ZLIB, 2},
+	{FO_FAM_CHROMIUM, 8}, {FO_FAM_CHROMIUM, 7}, {FO_FAM_CHROMIUM, 5}, {FO_FAM_CHROMIUM, 4},
+	{FO_FAM_CHROMIUM, 3}, {FO_FAM_CHROMIUM, 2}, {FO_FAM_CRC3, 9}, {FO_FAM_CRC3, 1},
+	{FO_FAM_LITERALS, 1}, {FO_FAM_RUNS, 1}};
+enum { KNOWN = sizeof known / sizeof *known };
+
+/* Try all on a few tokens; those that do about as well as the best, on the sample. */
 static struct fo_dialect choose(struct foreign *f, const struct traits *t, struct span plain)
 {
-	static const struct {
-		uint8_t family, level;
-	} all[] = {{FO_FAM_ZLIB, 6}, {FO_FAM_CHROMIUM, 6}, {FO_FAM_CRC3, 6}, {FO_FAM_ZLIB, 9},
-		{FO_FAM_ZLIB, 1}, {FO_FAM_CHROMIUM, 9}, {FO_FAM_CHROMIUM, 1}, {FO_FAM_ZLIB, 8},
-		{FO_FAM_ZLIB, 7}, {FO_FAM_ZLIB, 5}, {FO_FAM_ZLIB, 4}, {FO_FAM_ZLIB, 3},
-		{FO_FAM_ZLIB, 2}, {FO_FAM_CHROMIUM, 8}, {FO_FAM_CHROMIUM, 7}, {FO_FAM_CHROMIUM, 5},
-		{FO_FAM_CHROMIUM, 4}, {FO_FAM_CHROMIUM, 3}, {FO_FAM_CHROMIUM, 2},
-		{FO_FAM_CRC3, 9}, {FO_FAM_CRC3, 1}, {FO_FAM_LITERALS, 1}, {FO_FAM_RUNS, 1}};
 	struct fo_dialect best = {.family = FO_FAM_ZLIB, .level = 6, .mem = t->mem ? t->mem : 8,
 		.lengths = FO_BY_HEAP, .joined = t->joined < t->unjoined};
 	if (t->wrong[FO_BY_RANK] < t->wrong[FO_BY_HEAP])
 		best.lengths = FO_BY_RANK;
-	size_t least = SIZE_MAX;
+	size_t few[KNOWN], least = SIZE_MAX, nsample = f->nsample;
 	struct fo_dialect d = best;
-	for (size_t i = 0; i < sizeof all / sizeof *all && least; i++) {
-		d.family = all[i].family;
-		d.level = all[i].level;
+	f->nsample = nsample < FEW ? nsample : FEW;
+	for (size_t i = 0; i < KNOWN; i++) {
+		d.family = known[i].family;
+		d.level = known[i].level;
+		few[i] = misses(f, d, plain, least < SIZE_MAX / 2 ? least + least / 8 + 2 : least);
+		least = few[i] < least ? few[i] : least;
+	}
+	size_t limit = least + least / 8 + 2;
+	f->nsample = nsample;
+	least = SIZE_MAX;
+	for (size_t i = 0; i < KNOWN && least; i++) {
+		if (few[i] > limit)
+			continue;
+		d.family = known[i].family;
+		d.level = known[i].level;
 		size_t n = misses(f, d, plain, least);
 		if (n < least) {
 			least = n;
@@ -276,7 +291,7 @@ int foreign_describe(struct foreign *f, struct span stream, struct span plain, s
 static int make(struct foreign *f, struct span side, struct span plain, size_t max, struct buf *out,
 	struct err *e)
 {
-	struct fo_dialect d;
+	struct fo_dialect d = {0};
 	int r = header_get(side, &d, e);
 	if (r < 0)
 		return r;

@@ -20,6 +20,8 @@ static unsigned hash3(const uint8_t *p)
 static void all_enter(struct fo_state *st)
 {
 	struct fo_chain *a = st->all;
+	if (st->all_entered == 0)
+		memset(a->head, 0, 32768 * sizeof *a->head);
 	for (; st->all_entered < st->pos && st->plain.n - st->all_entered >= 3; st->all_entered++) {
 		unsigned h = hash3(st->plain.p + st->all_entered);
 		a->prev[st->all_entered % FO_WINDOW] = a->head[h];

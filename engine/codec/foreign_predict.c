@@ -30,7 +30,7 @@ void fo_predictor_init(struct fo_predictor *p, struct fo_chain *mem, struct fo_d
 	p->hash_bits = d.mem + 7u;
 	if (d.family != FO_FAM_ZLIB && p->hash_bits < 15)
 		p->hash_bits = 15;
-	memset(mem->head, 0, sizeof mem->head);
+	memset(mem->head, 0, sizeof *mem->head << p->hash_bits);
 	/* The four-byte hash at the last position reads one byte too far: 0 in a fresh window, else
 	 * what was there before the window moved. */
 	size_t base = in.n >= 3 ? window_base(in.n - 3) : 0;
@@ -73,9 +73,22 @@ static void enter(struct fo_predictor *p, size_t pos)
 static unsigned common(const uint8_t *a, const uint8_t *b, unsigned max)
 {
 	unsigned i = 0;
+	for (uint64_t x, y; i + 8 <= max; i += 8) {
+		memcpy(&x, a + i, 8);
+		memcpy(&y, b + i, 8);
+		if (x != y)
+			break;
+	}
 	while (i < max && a[i] == b[i])
 		i++;
 	return i;
+}
+
+static inline uint16_t two_bytes(const uint8_t *p)
+{
+	uint16_t v;
+	memcpy(&v, p, sizeof v);
+	return v;
 }
 
 /* The longest match at `pos` that is longer than `best`, as zlib finds it; 0 when there is none. */
@@ -94,15 +107,17 @@ static uint32_t search(struct fo_predictor *p, size_t pos, unsigned best)
 	/* Position 0 is zlib's end of the chain. Only the first may be as far as it gets. */
 	if (cand == 0 || pos - cand > FO_MAX_DIST || best >= max)
 		return 0;
+	uint16_t first = two_bytes(s), last = two_bytes(s + best - 1);
 	do {
 		const uint8_t *m = p->in.p + cand;
-		if (m[best] == s[best] && m[0] == s[0]) {
+		if (two_bytes(m + best - 1) == last && two_bytes(m) == first) {
 			unsigned len = common(m, s, max);
 			if (len > best) {
 				found = fo_match(len, (unsigned)(pos - cand));
 				best = len;
 				if (len >= nice || len == max)
 					break;
+				last = two_bytes(s + best - 1);
 			}
 		}
 		cand = p->chain->prev[cand % FO_WINDOW];

@@ -66,19 +66,27 @@ static int dir_list(struct object_place *p, const char *dir, object_each fn, voi
 			return 0;
 		struct stat st;
 		if (!is_object_name(de->d_name) ||
-			fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			!S_ISREG(st.st_mode))
 			continue;
-		int r = fn(ctx, de->d_name, S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0, e);
+		int r = fn(ctx, de->d_name, (uint64_t)st.st_size, e);
 		if (r)
 			return r;
 	}
 }
 
+static int not_a_file(const char *key, struct err *e)
+{
+	return err_set(e, E_CORRUPT, 0, "object '%s' is not a regular file", key);
+}
+
 static int dir_size(struct object_place *p, const char *key, uint64_t *ret, struct err *e)
 {
 	struct stat st;
-	if (fstatat(place_of(p)->fd, key, &st, 0) < 0)
+	if (fstatat(place_of(p)->fd, key, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_set(e, E_IO, errno, "object '%s'", key);
+	if (!S_ISREG(st.st_mode))
+		return not_a_file(key, e);
 	*ret = (uint64_t)st.st_size;
 	return 0;
 }
@@ -86,9 +94,14 @@ static int dir_size(struct object_place *p, const char *key, uint64_t *ret, stru
 static int dir_read(struct object_place *p, const char *key, uint64_t off, size_t n,
 	struct buf *out, struct err *e)
 {
-	CLEANUP_FD int fd = openat(place_of(p)->fd, key, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	/* Not blocking: whoever holds the store may have put a FIFO there. */
+	CLEANUP_FD int fd = openat(place_of(p)->fd, key,
+		O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return err_set(e, E_IO, errno, "open object '%s'", key);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return not_a_file(key, e);
 	int r = buf_reserve(out, n, e);
 	size_t got = 0;
 	if (r == 0)
@@ -121,13 +134,6 @@ static int make_parent(struct dir_place *d, const char *key, struct err *e)
 			return r;
 	}
 	return 0;
-}
-
-static int dir_put(struct object_place *p, const char *key, struct span s, bool replace,
-	struct err *e)
-{
-	int r = strchr(key, '/') ? make_parent(place_of(p), key, e) : 0;
-	return r < 0 ? r : io_write_file(place_of(p)->fd, key, s, 0600, !replace, e);
 }
 
 static int dir_remove(struct object_place *p, const char *key, struct err *e)
@@ -191,6 +197,19 @@ static void dir_abort(struct object_writer *ow)
 	free(w);
 }
 
+/* Give a finished file its name unless that is taken. Some file systems have no hard links, some no
+ * RENAME_NOREPLACE; ids are random, so that a plain rename meets nobody. */
+static int publish(int fd, const char *tmp, const char *key, struct err *e)
+{
+	if (linkat(fd, tmp, fd, key, 0) == 0)
+		return 0;
+	if (errno != EEXIST && renameat2(fd, tmp, fd, key, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno == EINVAL && faccessat(fd, key, F_OK, 0) < 0 && renameat(fd, tmp, fd, key) == 0)
+		return 0;
+	return err_set(e, errno == EEXIST ? E_EXISTS : E_IO, errno, "create object '%s'", key);
+}
+
 static int dir_commit(struct object_writer *ow, const char *key, struct err *e)
 {
 	struct dir_writer *w = (struct dir_writer *)ow;
@@ -198,8 +217,8 @@ static int dir_commit(struct object_writer *ow, const char *key, struct err *e)
 	int r = make_parent(d, key, e);
 	if (r == 0)
 		r = io_sync_close(&w->fd, d->path, e);
-	if (r == 0 && linkat(d->fd, w->tmp, d->fd, key, 0) < 0)
-		r = err_set(e, errno == EEXIST ? E_EXISTS : E_IO, errno, "create object '%s'", key);
+	if (r == 0)
+		r = publish(d->fd, w->tmp, key, e);
 	if (r == 0) {
 		CLEANUP_FREE char *copy = strdup(key);
 		r = copy ? io_fsync_dir(d->fd, dirname(copy), e)
@@ -207,6 +226,24 @@ static int dir_commit(struct object_writer *ow, const char *key, struct err *e)
 	}
 	dir_abort(ow);
 	return r;
+}
+
+static int dir_put(struct object_place *p, const char *key, struct span s, bool replace,
+	struct err *e)
+{
+	struct object_writer *w;
+	int r = strchr(key, '/') ? make_parent(place_of(p), key, e) : 0;
+	if (r < 0 || replace)
+		return r < 0 ? r : io_write_file(place_of(p)->fd, key, s, 0600, false, e);
+	r = dir_begin(p, &w, e);
+	if (r < 0)
+		return r;
+	r = dir_append(w, s, e);
+	if (r < 0) {
+		dir_abort(w);
+		return r;
+	}
+	return dir_commit(w, key, e);
 }
 
 static void dir_free(struct object_place *p)
@@ -232,13 +269,13 @@ static const struct object_ops dir_ops = {
 	.free = dir_free,
 };
 
-static void remove_stale(int fd)
+static void remove_stale(int fd, const char *dir)
 {
-	int t = openat(fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int t = openat(fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CLEANUP_DIR DIR *d = t < 0 ? NULL : fdopendir(t);
 	for (struct dirent *de; d && (de = readdir(d));) {
 		struct stat st;
-		if (de->d_name[0] != '.' &&
+		if (de->d_name[0] != '.' && !is_object_name(de->d_name) &&
 			fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 			S_ISREG(st.st_mode) && st.st_mtime < time(NULL) - STALE_SECONDS)
 			unlinkat(dirfd(d), de->d_name, 0);
@@ -255,7 +292,8 @@ static int must_be_empty(struct dir_place *d, struct err *e)
 		if (strcmp(de->d_name, "config") == 0)
 			return err_set(e, E_EXISTS, 0, "'%s' holds a store already", d->path);
 		if (strcmp(de->d_name, ".") && strcmp(de->d_name, "..") &&
-			strcmp(de->d_name, "lost+found") && strcmp(de->d_name, "tmp"))
+			strcmp(de->d_name, "lost+found") && strcmp(de->d_name, "tmp") &&
+			is_object_name(de->d_name))
 			return err_set(e, E_EXISTS, 0,
 				"'%s' is not empty (it holds '%s'); give a new or empty directory",
 				d->path, de->d_name);
@@ -285,7 +323,12 @@ int object_dir_open(struct object_place **ret, const char *path, bool create, st
 		dir_free(&d->base);
 		return r;
 	}
-	remove_stale(d->fd);
+	remove_stale(d->fd, "tmp");
+	remove_stale(d->fd, "snapshots");
+	if (create && (r = io_sync_parents(path, e)) < 0) {
+		dir_free(&d->base);
+		return r;
+	}
 	*ret = &d->base;
 	return 0;
 }

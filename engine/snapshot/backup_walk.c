@@ -37,14 +37,11 @@ struct dir {
 int walk_init(struct walk *w, struct store *s, const struct backup_options *opt, size_t budget,
 	struct err *e)
 {
-	struct timespec t;
 	memset(w, 0, sizeof *w);
 	w->s = s;
 	w->opt = opt;
 	w->in.s = s;
 	w->in.discard_slack = store_config(s)->slack == SLACK_DISCARD;
-	clock_gettime(CLOCK_REALTIME, &t);
-	w->began_ns = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 	int r = pool_new(&w->in.pool, opt->threads, budget, e);
 	if (r == 0) {
 		w->in.coders = calloc(pool_threads(w->in.pool), sizeof *w->in.coders);
@@ -341,8 +338,11 @@ static int take_dir(struct walk *w, int dirfd, const char *name, const struct en
 		return 0;
 	}
 	CLEANUP_FD int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0) {
-		err_set(&own, E_IO, errno, "cannot be opened");
+	if (fd < 0 || w->depth == TREE_DEPTH_MAX) {
+		if (fd < 0)
+			err_set(&own, E_IO, errno, "cannot be opened");
+		else
+			err_set(&own, E_UNSUPPORTED, 0, "is nested too deep");
 		problem(w, &own);
 		it->en.damaged = 1;
 		w->counts.unreadable++;
@@ -356,7 +356,10 @@ static int take_dir(struct walk *w, int dirfd, const char *name, const struct en
 	struct content oc = {.kind = CONTENT_EMPTY};
 	if (old && old->type == NODE_DIR)
 		oc = old->content;
-	return walk_dir(w, fd, &oc, &it->en, e);
+	w->depth++;
+	int r = walk_dir(w, fd, &oc, &it->en, e);
+	w->depth--;
+	return r;
 }
 
 static void count(struct walk *w, const struct entry *en, const struct entry *old, bool unchanged)
@@ -381,7 +384,8 @@ static int take_entry(struct walk *w, struct dir *d, const char *name, const cha
 		return E_NOMEM;
 	it->en.name = span_of(tree_name, strlen(tree_name));
 	entry_from_stat(&it->en, st);
-	bool unchanged = is_unchanged(old, &it->en);
+	/* After packs were lost, what the older snapshot names may not be there: read all. */
+	bool unchanged = is_unchanged(old, &it->en) && !store_lost_packs(w->s);
 	int r = 0;
 	count(w, &it->en, old, unchanged);
 	if (unchanged && it->en.type != NODE_DIR)

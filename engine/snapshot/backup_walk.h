@@ -20,7 +20,7 @@ struct walk {
 	struct backup_progress progress;
 	struct buf path; /* of what is looked at, for messages and patterns; NUL-terminated */
 	dev_t dev;	 /* of the source */
-	int64_t began_ns;
+	unsigned depth;
 };
 
 int walk_init(struct walk *w, struct store *s, const struct backup_options *opt, size_t budget,

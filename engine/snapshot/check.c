@@ -36,10 +36,10 @@ static bool cancelled(const struct run *w)
 	return w->opt->cancel && *w->opt->cancel;
 }
 
-/* True for what ends the run; all else is damage. */
+/* True for what ends the run; all else is damage, a disk that cannot be read included. */
 static bool is_fatal(int r)
 {
-	return r == E_NOMEM || r == E_CANCELLED || r == E_IO;
+	return r == E_NOMEM || r == E_CANCELLED;
 }
 
 /* ---- 1. index objects and packs ---- */

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-enum { HAS_XATTRS = 1, HAS_LINKS = 2, HAS_RDEV = 4, HAS_TARGET = 8, IS_DAMAGED = 16, IS_PARTIAL = 32 };
+enum { HAS_XATTRS = 1, HAS_LINKS = 2, HAS_RDEV = 4, HAS_TARGET = 8, IS_DAMAGED = 16, IS_PARTIAL = 32, ALL_FLAGS = 63 };
 
 #define NS_PER_S 1000000000u
 
@@ -131,7 +131,9 @@ void entry_get(struct rd *r, struct entry *en)
 		en->xattrs = rd_bytes(r);
 	content_get(r, &en->content);
 	bool tree = en->content.kind == CONTENT_TREE;
-	if (!entry_name_ok(en->name) || en->type < NODE_FILE || en->type > NODE_SOCKET ||
+	bool link = en->type == NODE_SYMLINK;
+	if ((flags & ~ALL_FLAGS) || link != ((flags & HAS_TARGET) != 0) ||
+		!entry_name_ok(en->name) || en->type < NODE_FILE || en->type > NODE_SOCKET ||
 		(en->content.kind != CONTENT_EMPTY && en->type != NODE_DIR &&
 			en->type != NODE_FILE) ||
 		(tree && en->type != NODE_DIR) ||

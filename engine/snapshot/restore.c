@@ -46,6 +46,7 @@ struct run {
 	struct link_seen *links;
 	size_t n_links, cap_links;
 	unsigned long tmp_no;
+	unsigned depth;
 };
 
 struct dir {
@@ -598,9 +599,12 @@ static int restore_tree(struct run *w, int fd, const struct content *dir, bool w
 	struct err own = ERR_INIT;
 	struct dir d = {.fd = fd};
 	d.last = &d.first;
-	int r = tree_iter_open(&it, w->s, &w->x.coders[0], dir, 0, &own);
+	int r = w->depth < TREE_DEPTH_MAX
+			? tree_iter_open(&it, w->s, &w->x.coders[0], dir, 0, &own)
+			: err_set(&own, E_UNSUPPORTED, 0, "is nested too deep");
 	if (r < 0)
 		return problem(w, &own, e);
+	w->depth++;
 	while ((r = tree_iter_next(&it, &en, &own)) == 1) {
 		r = restore_entry(w, &d, &en, e);
 		if (r < 0)
@@ -612,6 +616,7 @@ static int restore_tree(struct run *w, int fd, const struct content *dir, bool w
 		r = drain(w, &d, 0, e);
 	abandon(&d);
 	tree_iter_close(&it);
+	w->depth--;
 	if (r == 0 && w->opt->delete_extra && fd >= 0 && whole)
 		r = delete_extra(w, fd, dir, e);
 	else if (r == 0 && w->opt->delete_extra && fd >= 0 && w->path.len)

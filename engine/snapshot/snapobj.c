@@ -64,10 +64,6 @@ static int put_all(const struct snapshot *sn, struct buf *b, struct err *e)
 			r = put_str(b, sn->sources[i].name, e);
 	}
 	if (r == 0)
-		r = put_var(b, sn->n_tags, e);
-	for (size_t i = 0; i < sn->n_tags && r == 0; i++)
-		r = put_str(b, sn->tags[i], e);
-	if (r == 0)
 		r = put_u8(b, sn->root.kind, e);
 	if (r == 0)
 		r = put_u8(b, sn->root.level, e);
@@ -75,6 +71,11 @@ static int put_all(const struct snapshot *sn, struct buf *b, struct err *e)
 		r = buf_add(b, sn->root.name.b, NAME_BYTES, e);
 	for (size_t i = 0; i < sizeof counts / sizeof *counts && r == 0; i++)
 		r = put_var(b, counts[i], e);
+	/* Tags last: they may change, and are not part of what the next snapshot vouches for. */
+	if (r == 0)
+		r = put_var(b, sn->n_tags, e);
+	for (size_t i = 0; i < sn->n_tags && r == 0; i++)
+		r = put_str(b, sn->tags[i], e);
 	return r;
 }
 
@@ -93,24 +94,30 @@ static void get_hash(struct rd *r, struct name *n)
 		memcpy(n->b, s.p, NAME_BYTES);
 }
 
-static void get_lists(struct rd *r, struct snapshot *sn)
+static void get_sources(struct rd *r, struct snapshot *sn)
 {
 	uint64_t n = rd_count(r, 2);
 	sn->sources = calloc((size_t)n + 1, sizeof *sn->sources);
-	for (uint64_t i = 0; sn->sources && i < n && !r->bad; i++) {
+	if (!sn->sources)
+		r->bad = true;
+	for (uint64_t i = 0; i < n && !r->bad; i++) {
 		struct snapshot_source *src = &sn->sources[sn->n_sources++];
 		src->path = rd_strdup(r);
 		src->name = rd_strdup(r);
 	}
-	n = rd_count(r, 1);
-	sn->tags = calloc((size_t)n + 1, sizeof *sn->tags);
-	for (uint64_t i = 0; sn->tags && i < n && !r->bad; i++)
-		sn->tags[sn->n_tags++] = rd_strdup(r);
-	if (!sn->sources || !sn->tags)
-		r->bad = true;
 }
 
-static int get_all(struct span s, struct snapshot *sn, struct err *e)
+static void get_tags(struct rd *r, struct snapshot *sn)
+{
+	uint64_t n = rd_count(r, 1);
+	sn->tags = calloc((size_t)n + 1, sizeof *sn->tags);
+	if (!sn->tags)
+		r->bad = true;
+	for (uint64_t i = 0; i < n && !r->bad; i++)
+		sn->tags[sn->n_tags++] = rd_strdup(r);
+}
+
+static int get_all(struct span s, const struct keys *k, struct snapshot *sn, struct err *e)
 {
 	struct rd r = rd_of(s);
 	uint64_t *const counts[] = {&sn->files, &sn->dirs, &sn->others, &sn->bytes, &sn->files_new,
@@ -131,12 +138,14 @@ static int get_all(struct span s, struct snapshot *sn, struct err *e)
 	sn->host = rd_strdup(&r);
 	sn->user = rd_strdup(&r);
 	sn->program = rd_strdup(&r);
-	get_lists(&r, sn);
+	get_sources(&r, sn);
 	sn->root.kind = rd_u8(&r);
 	sn->root.level = rd_u8(&r);
 	get_hash(&r, &sn->root.name);
 	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
 		*counts[i] = rd_var(&r);
+	name_of(k, 0, span_of(s.p, (size_t)(r.p - s.p)), &sn->self);
+	get_tags(&r, sn);
 	return rd_done(&r, "a snapshot object", e);
 }
 
@@ -170,9 +179,8 @@ static int load_one(void *ctx, const struct id *id, uint64_t size, struct err *e
 	*sn = (struct snapshot){.id = *id};
 	int r = store_object_get(ld->s, KIND, id, &b, &own);
 	if (r == 0)
-		r = get_all(buf_span(&b), sn, &own);
+		r = get_all(buf_span(&b), store_keys(ld->s), sn, &own);
 	if (r == 0) {
-		name_of(store_keys(ld->s), 0, buf_span(&b), &sn->self);
 		l->n++;
 		return 0;
 	}
@@ -234,6 +242,10 @@ int snapshot_find(const struct snapshot_list *l, const char *spec, struct snapsh
 {
 	*ret = NULL;
 	if (strcmp(spec, "latest") == 0) {
+		if (l->damaged)
+			return err_set(e, E_CORRUPT, 0,
+				"%zu snapshot objects are damaged, one of them may be the latest: "
+				"give a name (see 'mcfs list')", l->damaged);
 		if (l->n == 0)
 			return err_set(e, E_NOTFOUND, 0, "the store has no snapshots yet");
 		*ret = &l->v[l->n - 1];

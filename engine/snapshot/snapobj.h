@@ -22,7 +22,7 @@ struct snapshot {
 	struct timestamp begin, end;
 	uint64_t generation;
 	struct name previous; /* hash of the newest object seen, or zeros */
-	struct name self;     /* hash of this object's bytes; not in them */
+	struct name self;     /* hash of this object's bytes up to the tags; not in them */
 	char *host, *user, *program;
 	struct snapshot_source *sources;
 	size_t n_sources;

@@ -76,25 +76,33 @@ static bool clash(const char *a, const char *b)
 
 static int name_all(struct snapshot_source *v, size_t n, struct err *e)
 {
-	CLEANUP_FREE unsigned *parts = malloc((n + 1) * sizeof *parts);
+	CLEANUP_FREE unsigned *parts = malloc((2 * n + 1) * sizeof *parts);
 	if (!parts)
 		return err_set(e, E_NOMEM, 0, "no memory for the sources");
+	unsigned *more = parts + n;
 	for (size_t i = 0; i < n; i++)
 		parts[i] = 1;
 	for (bool again = true; again;) {
 		again = false;
+		/* All that clash grow by one, together; what is whole already stays. */
+		for (size_t i = 0; i < n; i++) {
+			const char *a = tail_of(v[i].path, parts[i]);
+			more[i] = 0;
+			for (size_t k = 0; k < n && !more[i]; k++)
+				more[i] = k != i && clash(a, tail_of(v[k].path, parts[k])) &&
+					  strcmp(a, tail_of(v[i].path, parts[i] + 1)) != 0;
+			again |= more[i];
+		}
 		for (size_t i = 0; i < n; i++)
-			for (size_t k = 0; k < n; k++) {
-				const char *a = tail_of(v[i].path, parts[i]);
-				if (k == i || !clash(a, tail_of(v[k].path, parts[k])))
-					continue;
-				/* The root itself cannot get longer; the other one does. */
-				if (strcmp(a, tail_of(v[i].path, parts[i] + 1)) != 0) {
-					parts[i]++;
-					again = true;
-				}
-			}
+			parts[i] += more[i];
 	}
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < i; k++)
+			if (clash(tail_of(v[i].path, parts[i]), tail_of(v[k].path, parts[k])))
+				return err_set(e, E_USAGE, 0,
+					"'%s' and '%s' cannot be in one snapshot: one lies in the "
+					"other or their names cannot be told apart", v[k].path,
+					v[i].path);
 	for (size_t i = 0; i < n; i++)
 		if (!(v[i].name = strdup(tail_of(v[i].path, parts[i]))))
 			return err_set(e, E_NOMEM, 0, "no memory for the sources");

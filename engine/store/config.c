@@ -13,8 +13,10 @@
  * snapshot may use. */
 #define KDF_PASSES 3u
 #define KDF_MEM_KIB (46u * 1024)
-#define KDF_MEM_KIB_MAX (1024u * 1024) /* what a config may ask of us */
-#define KDF_PASSES_MAX 64u
+/* What a config may ask of us before anything in it is authenticated. */
+#define KDF_MEM_KIB_MAX (256u * 1024)
+#define KDF_PASSES_MAX 16u
+#define KDF_TRIES_MAX 8
 
 struct slot {
 	enum secret_kind kind;
@@ -159,6 +161,9 @@ static int parse_line(struct parsed *p, char *line, struct err *e)
 		return 0;
 	}
 	if (strncmp(line, "slot ", 5) == 0) {
+		/* Kinds of slots that a later version may add are for others to open. */
+		if (strncmp(line, "slot passphrase ", 16) && strncmp(line, "slot keyfile ", 13))
+			return 0;
 		if (p->n_slots == CONFIG_MAX_SLOTS || !parse_slot(line, &p->slots[p->n_slots]))
 			return E_CORRUPT;
 		p->n_slots++;
@@ -241,11 +246,12 @@ int config_unlock(struct span text, const struct secret *secret, struct store_co
 {
 	CLEANUP_FREE struct parsed *p = malloc(sizeof *p);
 	bool opened = false;
+	int tries = 0;
 	if (!p)
 		return err_set(e, E_NOMEM, 0, "no memory for the config");
 	int r = parse(text, p, e);
 	for (int i = 0; i < p->n_slots && r == 0 && !opened; i++)
-		if (p->slots[i].kind == secret->kind)
+		if (p->slots[i].kind == secret->kind && tries++ < KDF_TRIES_MAX)
 			r = try_slot(p, &p->slots[i], secret, keys, &opened, e);
 	if (r < 0)
 		return r;

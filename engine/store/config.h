@@ -28,7 +28,7 @@ struct store_config {
 	int64_t created; /* epoch seconds */
 };
 
-/* Make a fresh config: new id (unless `id` is given), new master key, one slot. The text is
+/* Make a fresh config: the id is the caller's, the master key is new, one slot. The text is
  * appended to *out; the sub-keys come back in *keys. */
 int config_create(struct store_config *cfg, const struct secret *secret, struct buf *out,
 	struct keys **keys, struct err *e) MUST_CHECK;

@@ -27,13 +27,17 @@ static const char *const sql_of[N_STMTS] = {
 
 struct index {
 	pthread_mutex_t m;
+	bool is_file;
 	sqlite3 *db;
 	sqlite3_stmt *st[N_STMTS];
 };
 
 static int fail(struct index *ix, const char *what, struct err *e)
 {
-	int code = sqlite3_errcode(ix->db) == SQLITE_FULL ? E_NOSPACE : E_IO;
+	int sql = sqlite3_errcode(ix->db);
+	int code = sql == SQLITE_FULL ? E_NOSPACE
+		   : sql == SQLITE_CORRUPT || sql == SQLITE_NOTADB ? E_CORRUPT
+								      : E_IO;
 	return err_set(e, code, 0, "index cache: %s: %s", what, sqlite3_errmsg(ix->db));
 }
 
@@ -156,10 +160,11 @@ int index_open(struct index **ret, const char *path, const struct id *store, cha
 	pthread_mutex_init(&ix->m, NULL);
 	if (path) {
 		r = attempt(ix, path, store, &first);
-		if (r < 0) {
+		if (r == E_CORRUPT) {
 			remove_files(path);
 			r = attempt(ix, path, store, &first);
 		}
+		ix->is_file = r == 0;
 		if (r < 0)
 			snprintf(ret_note, note_size, "%s", first.msg);
 	}
@@ -194,10 +199,18 @@ int index_has_object(struct index *ix, const struct id *id, bool *ret, struct er
 	return r;
 }
 
-int index_count_objects(struct index *ix, uint64_t *ret, struct err *e)
+bool index_is_file(struct index *ix)
 {
 	LOCK_SCOPE(&ix->m);
-	return scalar(ix, "SELECT count(*) FROM object", ret, e);
+	return ix->is_file;
+}
+
+int index_to_memory(struct index *ix, const struct id *store, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	close_db(ix);
+	ix->is_file = false;
+	return attempt(ix, ":memory:", store, e);
 }
 
 int index_count_blobs(struct index *ix, uint64_t *ret, struct err *e)
@@ -209,9 +222,12 @@ int index_count_blobs(struct index *ix, uint64_t *ret, struct err *e)
 int index_clear(struct index *ix, struct err *e)
 {
 	LOCK_SCOPE(&ix->m);
-	return exec(ix,
+	int r = exec(ix,
 		"BEGIN IMMEDIATE; DELETE FROM blob; DELETE FROM pack; DELETE FROM object; COMMIT",
 		e);
+	if (r < 0)
+		sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
+	return r;
 }
 
 struct adding {
@@ -266,15 +282,16 @@ int index_add_object(struct index *ix, const struct id *id, const struct span *r
 		return r;
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = add_record(ix, records[i], e);
-	if (r == 0) {
+	if (r == 0 && id) {
 		sqlite3_stmt *s = ix->st[ADD_OBJECT];
 		sqlite3_bind_blob(s, 1, id->b, ID_BYTES, SQLITE_STATIC);
 		r = sqlite3_step(s) == SQLITE_DONE ? 0 : fail(ix, "insert", e);
 		sqlite3_reset(s);
 	}
 	if (r == 0)
-		return exec(ix, "COMMIT", e);
-	sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
+		r = exec(ix, "COMMIT", e);
+	if (r < 0)
+		sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
 	return r;
 }
 
@@ -320,13 +337,12 @@ int index_find_base(struct index *ix, const uint8_t base[BASE_BYTES], struct nam
 	return r;
 }
 
-int index_each_pack(struct index *ix, index_pack_each fn, void *ctx, struct err *e)
+/* Rows of an id and a size. */
+static int each_id(struct index *ix, const char *sql, index_each_id fn, void *ctx, struct err *e)
 {
-	LOCK_SCOPE(&ix->m);
 	sqlite3_stmt *s = NULL;
 	int r = 0, rc = SQLITE_DONE;
-	if (sqlite3_prepare_v2(ix->db, "SELECT id, size FROM pack ORDER BY no", -1, &s, NULL) !=
-		SQLITE_OK)
+	if (sqlite3_prepare_v2(ix->db, sql, -1, &s, NULL) != SQLITE_OK)
 		return fail(ix, "prepare", e);
 	while (r == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
 		struct id id = {{0}};
@@ -337,6 +353,41 @@ int index_each_pack(struct index *ix, index_pack_each fn, void *ctx, struct err 
 	if (r == 0 && rc != SQLITE_DONE)
 		r = fail(ix, "list", e);
 	sqlite3_finalize(s);
+	return r;
+}
+
+int index_each_pack(struct index *ix, index_each_id fn, void *ctx, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	return each_id(ix, "SELECT id, size FROM pack ORDER BY no", fn, ctx, e);
+}
+
+int index_each_object(struct index *ix, index_each_id fn, void *ctx, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	return each_id(ix, "SELECT id, 0 FROM object", fn, ctx, e);
+}
+
+int index_drop_pack(struct index *ix, const struct id *pack, struct err *e)
+{
+	static const char *const sql[] = {
+		"DELETE FROM blob WHERE pack IN (SELECT no FROM pack WHERE id = ?1)",
+		"DELETE FROM pack WHERE id = ?1"};
+	LOCK_SCOPE(&ix->m);
+	int r = exec(ix, "BEGIN IMMEDIATE", e);
+	for (int i = 0; i < 2 && r == 0; i++) {
+		sqlite3_stmt *s = NULL;
+		if (sqlite3_prepare_v2(ix->db, sql[i], -1, &s, NULL) != SQLITE_OK)
+			r = fail(ix, "prepare", e);
+		sqlite3_bind_blob(s, 1, pack->b, ID_BYTES, SQLITE_STATIC);
+		if (r == 0 && sqlite3_step(s) != SQLITE_DONE)
+			r = fail(ix, "delete", e);
+		sqlite3_finalize(s);
+	}
+	if (r == 0)
+		r = exec(ix, "COMMIT", e);
+	if (r < 0)
+		sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
 	return r;
 }
 

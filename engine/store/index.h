@@ -19,11 +19,19 @@ void index_close(struct index *ix);
 
 /* Which index objects it holds. */
 int index_has_object(struct index *ix, const struct id *id, bool *ret, struct err *e) MUST_CHECK;
-int index_count_objects(struct index *ix, uint64_t *ret, struct err *e) MUST_CHECK;
+/* All of them (the size is 0). Non-zero from `fn` stops and is the result. */
+typedef int (*index_each_id)(void *ctx, const struct id *id, uint64_t size, struct err *e);
+int index_each_object(struct index *ix, index_each_id fn, void *ctx, struct err *e) MUST_CHECK;
+/* Is it a file, and not in memory? */
+bool index_is_file(struct index *ix);
+/* Go on, empty, in memory. */
+int index_to_memory(struct index *ix, const struct id *store, struct err *e) MUST_CHECK;
+/* Forget a pack and all blobs in it. */
+int index_drop_pack(struct index *ix, const struct id *pack, struct err *e) MUST_CHECK;
 /* Forget everything. */
 int index_clear(struct index *ix, struct err *e) MUST_CHECK;
 
-/* Take in all pack records of one index object, all or nothing. */
+/* Take in all pack records of one index object (`id`, or NULL for none), all or nothing. */
 int index_add_object(struct index *ix, const struct id *id, const struct span *records,
 	size_t n_records, struct err *e) MUST_CHECK;
 
@@ -35,8 +43,7 @@ int index_find_base(struct index *ix, const uint8_t base[BASE_BYTES], struct nam
 	struct blob_loc *ret, struct err *e) MUST_CHECK;
 
 /* All packs, and all blobs ordered by pack and offset. Non-zero from `fn` stops. */
-typedef int (*index_pack_each)(void *ctx, const struct id *pack, uint64_t size, struct err *e);
-int index_each_pack(struct index *ix, index_pack_each fn, void *ctx, struct err *e) MUST_CHECK;
+int index_each_pack(struct index *ix, index_each_id fn, void *ctx, struct err *e) MUST_CHECK;
 int index_each_blob(struct index *ix, const struct id *pack, pack_each fn, void *ctx,
 	struct err *e) MUST_CHECK;
 int index_count_blobs(struct index *ix, uint64_t *ret, struct err *e) MUST_CHECK;

@@ -8,9 +8,13 @@
 #include "engine/base/cleanup.h"
 #include "engine/base/io.h"
 #include "engine/base/wire.h"
+#include "engine/store/nameset.h"
 
 #define CACHE_BYTES_DEFAULT ((size_t)12 << 20)
 #define INDEX_OBJECT_VERSION 1
+/* Sizes that are believed before a seal is opened. */
+#define INDEX_MAX_BYTES ((size_t)64 << 20)
+#define OBJECT_MAX_BYTES ((size_t)4 << 20)
 
 int store_create(struct object_place *place, struct store_config *cfg, const struct secret *secret,
 	struct err *e)
@@ -174,7 +178,8 @@ int store_object_get(struct store *s, const char *kind, const struct id *id, str
 	CLEANUP_BUF struct buf plain = BUF_INIT;
 	CLEANUP_BUF struct buf sealed = BUF_INIT;
 	object_key(kind, id, key);
-	int r = object_get(s->place, key, OBJECT_MAX_BYTES, &sealed, e);
+	size_t max = strcmp(kind, "index") == 0 ? INDEX_MAX_BYTES : OBJECT_MAX_BYTES;
+	int r = object_get(s->place, key, max, &sealed, e);
 	if (r == 0)
 		r = object_open(s->keys, kind, id, buf_span(&sealed), &plain, e);
 	if (r < 0)
@@ -195,8 +200,11 @@ static int list_one(void *ctx, const char *name, uint64_t size, struct err *e)
 {
 	struct listing *l = ctx;
 	struct id id;
-	/* Foreign files are none of our business. */
-	return hex_parse(name, ID_BYTES, id.b) ? l->fn(l->ctx, &id, size, e) : 0;
+	char hex[2 * ID_BYTES + 1];
+	/* Foreign files, spelled otherwise than we would, are none of our business. */
+	if (!hex_parse(name, ID_BYTES, id.b) || strcmp(hex_of(id.b, ID_BYTES, hex), name) != 0)
+		return 0;
+	return l->fn(l->ctx, &id, size, e);
 }
 
 int store_object_list(struct store *s, const char *kind, store_object_each fn, void *ctx,
@@ -216,7 +224,8 @@ static int load_index_object(struct store *s, const struct id *id, struct err *e
 		return r;
 	struct rd rd = rd_of(buf_span(&content));
 	if (rd_u8(&rd) != INDEX_OBJECT_VERSION)
-		return err_set(e, E_CORRUPT, 0, "an index object has an unknown version");
+		return err_set(e, E_UNSUPPORTED, 0,
+			"an index object of another version: use a newer mcfs");
 	uint64_t n = rd_count(&rd, ID_BYTES);
 	CLEANUP_FREE struct span *records = calloc((size_t)n + 1, sizeof *records);
 	if (!records)
@@ -224,38 +233,170 @@ static int load_index_object(struct store *s, const struct id *id, struct err *e
 	for (uint64_t i = 0; i < n; i++)
 		records[i] = rd_bytes(&rd);
 	r = rd_done(&rd, "an index object", e);
-	return r < 0 ? r : index_add_object(s->index, id, records, (size_t)n, e);
+	return r < 0 ? r : add_to_index(s, id, records, (size_t)n, e);
+}
+
+int add_to_index(struct store *s, const struct id *id, const struct span *records, size_t n,
+	struct err *e)
+{
+	int r = index_add_object(s->index, id, records, n, e);
+	if ((r != E_IO && r != E_NOSPACE) || !index_is_file(s->index))
+		return r;
+	log_say(&s->log, LOG_WARN, "%s; working without it", e->msg);
+	r = index_to_memory(s->index, &s->cfg.id, e);
+	return r < 0 ? r : store_refresh(s, e);
 }
 
 struct refreshing {
 	struct store *s;
-	uint64_t present;
+	struct nameset present; /* ids, padded to names */
+	uint64_t damaged;
 };
+
+static void name_of_id(const struct id *id, struct name *ret)
+{
+	*ret = (struct name){{0}};
+	memcpy(ret->b, id->b, ID_BYTES);
+}
 
 static int refresh_one(void *ctx, const struct id *id, uint64_t size, struct err *e)
 {
 	struct refreshing *f = ctx;
+	struct err own = ERR_INIT;
+	struct name padded;
 	bool have;
 	(void)size;
-	f->present++;
-	int r = index_has_object(f->s->index, id, &have, e);
-	return r < 0 || have ? r : load_index_object(f->s, id, e);
+	name_of_id(id, &padded);
+	int r = nameset_add(&f->present, &padded, e);
+	if (r == 0)
+		r = index_has_object(f->s->index, id, &have, e);
+	if (r < 0 || have)
+		return r;
+	r = load_index_object(f->s, id, &own);
+	if (r == E_CORRUPT || r == E_UNSUPPORTED) {
+		/* The packs' footers say the same. */
+		log_say(&f->s->log, LOG_ERROR, "%s", own.msg);
+		f->damaged++;
+		return 0;
+	}
+	if (r < 0)
+		*e = own;
+	return r;
+}
+
+static int is_stale(void *ctx, const struct id *id, uint64_t size, struct err *e)
+{
+	const struct refreshing *f = ctx;
+	struct name padded;
+	(void)size;
+	(void)e;
+	name_of_id(id, &padded);
+	return nameset_has(&f->present, &padded) ? 0 : 1;
+}
+
+/* ---- packs as they lie in the store ---- */
+
+struct pack_walk {
+	struct store *s;
+	struct nameset known; /* packs of the index */
+	struct nameset there; /* packs of the store */
+	bool recover;	      /* read the footers of those that the index does not know */
+};
+
+static int know_pack(void *ctx, const struct id *id, uint64_t size, struct err *e)
+{
+	struct pack_walk *w = ctx;
+	struct name padded;
+	(void)size;
+	name_of_id(id, &padded);
+	return nameset_add(&w->known, &padded, e);
+}
+
+static int see_pack(void *ctx, const char *name, uint64_t size, struct err *e)
+{
+	struct pack_walk *w = ctx;
+	struct name padded;
+	struct id id;
+	struct err own = ERR_INIT;
+	CLEANUP_BUF struct buf rec = BUF_INIT;
+	(void)size;
+	if (!hex_parse(name, ID_BYTES, id.b))
+		return 0;
+	name_of_id(&id, &padded);
+	int r = nameset_add(&w->there, &padded, e);
+	if (r < 0 || !w->recover || nameset_has(&w->known, &padded))
+		return r;
+	if (pack_read_footer(w->s->place, w->s->keys, &id, &rec, &own) < 0) {
+		log_say(&w->s->log, LOG_WARN, "%s", own.msg);
+		return 0;
+	}
+	struct span span = buf_span(&rec);
+	return add_to_index(w->s, NULL, &span, 1, e);
+}
+
+static int walk_packs(struct pack_walk *w, struct err *e)
+{
+	char dir[16];
+	int r = index_each_pack(w->s->index, know_pack, w, e);
+	for (unsigned i = 0; i < 256 && r == 0; i++) {
+		snprintf(dir, sizeof dir, "packs/%02x", i);
+		r = object_list(w->s->place, dir, see_pack, w, e);
+	}
+	return r;
+}
+
+static int recover_from_footers(struct store *s, struct err *e)
+{
+	struct pack_walk w = {.s = s, .recover = true};
+	int r = walk_packs(&w, e);
+	nameset_free(&w.known);
+	nameset_free(&w.there);
+	return r;
+}
+
+int forget_missing_packs(struct store *s, struct err *e)
+{
+	struct pack_walk w = {.s = s};
+	int r = walk_packs(&w, e);
+	s->lost_packs = false;
+	for (size_t i = 0; i < w.known.cap && r == 0; i++) {
+		struct id id;
+		char hex[2 * ID_BYTES + 1];
+		if (!w.known.taken[i] || nameset_has(&w.there, &w.known.v[i]))
+			continue;
+		memcpy(id.b, w.known.v[i].b, ID_BYTES);
+		log_say(&s->log, LOG_ERROR,
+			"pack %s is missing; what this snapshot needs of it is stored again",
+			hex_of(id.b, ID_BYTES, hex));
+		s->lost_packs = true;
+		r = index_drop_pack(s->index, &id, e);
+	}
+	nameset_free(&w.known);
+	nameset_free(&w.there);
+	return r;
+}
+
+bool store_lost_packs(const struct store *s)
+{
+	return s->lost_packs;
 }
 
 int store_refresh(struct store *s, struct err *e)
 {
-	struct refreshing f = {s, 0};
-	uint64_t held = 0;
+	struct refreshing f = {.s = s};
 	int r = store_object_list(s, "index", refresh_one, &f, e);
 	if (r == 0)
-		r = index_count_objects(s->index, &held, e);
-	if (r == 0 && held != f.present) {
-		/* Objects are gone: what they said may be wrong now. Start afresh. */
+		r = index_each_object(s->index, is_stale, &f, e);
+	if (r == 1) {
+		/* An index object is gone: what it said may be wrong now. Start afresh. */
 		r = index_clear(s->index, e);
-		f.present = 0;
+		f.damaged = 0;
 		if (r == 0)
 			r = store_object_list(s, "index", refresh_one, &f, e);
 	}
+	if (r == 0 && f.damaged)
+		r = recover_from_footers(s, e);
+	nameset_free(&f.present);
 	return r < 0 ? err_wrap(e, "load the index") : 0;
 }
 

@@ -58,6 +58,8 @@ int store_begin(struct store *s, int level, struct err *e) MUST_CHECK;
 int store_put(struct store *s, struct coder *c, enum form form, struct span canon,
 	const struct name *base, struct name *ret, struct err *e) MUST_CHECK;
 int store_commit(struct store *s, struct coder *c, struct err *e) MUST_CHECK;
+/* True when packs were missing at store_begin(): what older snapshots name may not be there. */
+bool store_lost_packs(const struct store *s);
 /* Give up. What is complete is kept for the next run, where that works. */
 void store_abort(struct store *s);
 
@@ -68,7 +70,6 @@ struct store_stats {
 void store_stats(struct store *s, struct store_stats *ret);
 
 /* Sealed objects of a kind ("snapshots"), padded. The id is part of what is sealed. */
-#define OBJECT_MAX_BYTES ((size_t)256 << 20)
 int store_object_put(struct store *s, const char *kind, const struct id *id, struct span content,
 	bool replace, struct err *e) MUST_CHECK;
 int store_object_get(struct store *s, const char *kind, const struct id *id, struct buf *out,

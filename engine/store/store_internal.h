@@ -20,7 +20,15 @@ struct store {
 	pthread_mutex_t m; /* guards txn and all in it */
 	struct txn *txn;   /* a transaction under way, or NULL */
 	struct store_stats stats;
+	bool lost_packs; /* the index knew packs that are not there */
 };
+
+/* Enter pack records into the index cache. A cache that cannot be written is given up for one in
+ * memory: it is no authority. `id` NULL: the records come from footers, not from an index object. */
+int add_to_index(struct store *s, const struct id *id, const struct span *records, size_t n,
+	struct err *e) MUST_CHECK;
+/* Take packs out of the index that are not in the store, so that their blobs are stored again. */
+int forget_missing_packs(struct store *s, struct err *e) MUST_CHECK;
 
 /* Find a blob that is written but not indexed yet. With `sealed`, its frame is read back from the
  * open pack where it is in there (then *ret_read is set). E_NOTFOUND when there is none. */

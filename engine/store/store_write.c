@@ -9,7 +9,7 @@
 #define PACK_TARGET ((uint64_t)32 << 20)
 #define SOLID_TARGET ((size_t)192 << 10)
 #define SOLID_BLOB_MAX ((size_t)24 << 10) /* larger ones get frames of their own */
-#define INDEX_FLUSH_BLOBS 50000
+#define INDEX_FLUSH_BLOBS 16384 /* what is not indexed yet is in memory, some 200 bytes a blob */
 #define INDEX_OBJECT_VERSION 1
 
 /* Chains of differences: each version is stored against the one before it, up to this depth, then
@@ -49,7 +49,10 @@ int store_begin(struct store *s, int level, struct err *e)
 	t->level = level;
 	s->stats = (struct store_stats){0};
 	s->txn = t;
-	return 0;
+	int r = forget_missing_packs(s, e);
+	if (r < 0)
+		store_abort(s);
+	return r;
 }
 
 int txn_find(struct store *s, const struct name *name, struct blob_loc *ret, struct buf *sealed,
@@ -121,7 +124,7 @@ static int flush_index(struct store *s, struct err *e)
 	struct rd rd = rd_of(buf_span(&t->records));
 	for (uint64_t i = 0; i < t->n_records; i++)
 		records[i] = rd_bytes(&rd);
-	r = index_add_object(s->index, &id, records, (size_t)t->n_records, e);
+	r = add_to_index(s, &id, records, (size_t)t->n_records, e);
 	if (r == 0)
 		r = pending_keep_pack(&t->pending, t->pack ? pack_id(t->pack) : &none, e);
 	t->records.len = 0;
@@ -155,12 +158,10 @@ static int add_frame(struct store *s, enum method method, struct span packed,
 	s->stats.new_bytes += packed.n + SEAL_TAG_BYTES;
 	s->stats.delta_blobs += method == METHOD_DELTA;
 	t->unflushed += n;
-	if (pack_bytes(t->pack) >= PACK_TARGET) {
+	bool full = t->unflushed >= INDEX_FLUSH_BLOBS;
+	if (full || pack_bytes(t->pack) >= PACK_TARGET)
 		r = finish_pack(s, e);
-		if (r == 0 && t->unflushed >= INDEX_FLUSH_BLOBS)
-			r = flush_index(s, e);
-	}
-	return r;
+	return r == 0 && full ? flush_index(s, e) : r;
 }
 
 static int add_frame_locked(struct store *s, enum method method, struct span packed,

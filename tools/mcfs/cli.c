@@ -153,6 +153,10 @@ static void on_log(void *ctx, enum log_level level, const char *line)
 		return;
 	if (cli->quiet && level < LOG_ERROR)
 		return;
+	if (cli->log.fn) {
+		cli->log.fn(cli->log.ctx, level, line);
+		return;
+	}
 	clear_progress();
 	fputs("mcfs: ", stderr);
 	cli_print_name(stderr, line, strlen(line));

@@ -31,6 +31,7 @@ struct cli {
 	int verbose;
 	const char *command;
 	char *cache_dir, *state_dir, *key_dir;
+	struct log log; /* of a daemon: where the engine's remarks go instead of stderr */
 };
 
 struct command {
@@ -43,7 +44,8 @@ struct command {
 
 extern const struct command command_init, command_snapshot, command_list, command_info, command_ls,
 	command_cat, command_find, command_diff, command_tag, command_restore, command_export,
-	command_check;
+	command_check, command_mount,
+	command_umount;
 
 extern volatile sig_atomic_t cli_interrupted;
 
@@ -88,8 +90,8 @@ char *cli_bytes(uint64_t n, char out[16]);
 /* Local time, to the second; with zone offset for JSON. */
 char *cli_time(struct timestamp t, char out[32]);
 char *cli_time_iso(struct timestamp t, char out[40]);
-/* Print with control characters and backslashes escaped, so that a hostile name cannot speak to
- * the terminal. */
+/* Print with control characters and what is not UTF-8 as \xNN, so that a hostile name cannot speak
+ * to the terminal. */
 void cli_print_name(FILE *f, const char *s, size_t n);
 
 #endif

@@ -28,6 +28,8 @@ static int make_keyfile(struct cli *cli, const struct id *id, struct secret *sec
 		r = io_mkdirs(dir, 0700, e);
 	if (r == 0)
 		r = io_write_file(AT_FDCWD, *ret_path, buf_span(&text), 0600, true, e);
+	if (r == 0)
+		r = io_sync_parents(dir, e);
 	if (text.p)
 		crypto_wipe(text.p, text.cap);
 	return r < 0 ? err_wrap(e, "make a key file") : 0;

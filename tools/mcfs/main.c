@@ -9,8 +9,13 @@
 
 static const struct command *const commands[] = {&command_init, &command_snapshot, &command_list,
 	&command_info, &command_ls, &command_cat, &command_find, &command_diff, &command_tag,
-	&command_restore, &command_check};
+	&command_restore, &command_export, &command_check
+#ifdef MCFS_HAVE_FUSE
+	, &command_mount, &command_umount
+#endif
+};
 
+#define STACK_BYTES ((rlim_t)96 << 20)
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
 volatile sig_atomic_t cli_interrupted;
@@ -96,11 +101,17 @@ static char *directory(const char *env, const char *xdg, const char *below_home)
 											   : out;
 }
 
-/* Descriptors for deep trees; no core dumps with keys in them. */
+/* Descriptors and stack for deep trees; no core dumps with keys in them. */
 static void set_limits(void)
 {
 	struct rlimit none = {0, 0}, files;
 	setrlimit(RLIMIT_CORE, &none);
+	/* Trees are walked by recursion, some 5 KiB a level, up to TREE_DEPTH_MAX levels. */
+	struct rlimit stack;
+	if (getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur < STACK_BYTES) {
+		stack.rlim_cur = stack.rlim_max < STACK_BYTES ? stack.rlim_max : STACK_BYTES;
+		setrlimit(RLIMIT_STACK, &stack);
+	}
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
