@@ -6,6 +6,7 @@
 
 #include "engine/base/cleanup.h"
 #include "engine/base/pool.h"
+#include "engine/base/wire.h"
 #include "engine/snapshot/layout.h"
 #include "engine/snapshot/map.h"
 #include "engine/snapshot/tree.h"
@@ -44,6 +45,33 @@ static bool is_fatal(int r)
 
 /* ---- 1. index objects and packs ---- */
 
+/* Packs that are in no index because they are not in the store. */
+static int check_records(struct run *w, struct span content, struct err *e)
+{
+	struct rd rd = rd_of(content);
+	struct err own = ERR_INIT;
+	rd_u8(&rd);
+	uint64_t n = rd_count(&rd, ID_BYTES), size;
+	for (uint64_t i = 0; i < n && !rd.bad; i++) {
+		struct span rec = rd_bytes(&rd);
+		struct id id;
+		char key[PACK_KEY_CHARS];
+		bool known;
+		if (rec.n < ID_BYTES)
+			break;
+		memcpy(id.b, rec.p, ID_BYTES);
+		int r = index_has_pack(store_index(w->s), &id, &known, e);
+		if (r < 0)
+			return r;
+		if (known || object_size(store_place(w->s), pack_object_key(&id, key), &size, NULL) !=
+				     E_NOTFOUND)
+			continue;
+		err_set(&own, E_CORRUPT, 0, "the pack is missing");
+		damage(w, key, &own);
+	}
+	return 0;
+}
+
 static int check_index_object(void *ctx, const struct id *id, uint64_t size, struct err *e)
 {
 	struct run *w = ctx;
@@ -60,8 +88,9 @@ static int check_index_object(void *ctx, const struct id *id, uint64_t size, str
 	if (r < 0) {
 		snprintf(where, sizeof where, "index/%s", hex_of(id->b, ID_BYTES, hex));
 		damage(w, where, &own);
+		return 0;
 	}
-	return 0;
+	return check_records(w, buf_span(&b), e);
 }
 
 struct pack_list {
@@ -85,19 +114,25 @@ static int add_pack(void *ctx, const struct id *id, uint64_t size, struct err *e
 	return 0;
 }
 
-/* Are the blobs of a footer those of the index? */
+/* Are the blobs of a footer in the index, in this pack at this place? */
 static int compare_blob(void *ctx, const struct name *name, const struct blob_loc *l, struct err *e)
 {
 	struct run *w = ctx;
 	struct blob_loc in_index;
-	int r = index_find(store_index(w->s), name, &in_index, e);
-	if (r == E_NOTFOUND)
-		return err_set(e, E_CORRUPT, 0, "it holds a blob that the index does not know");
-	if (r == 0 && memcmp(&in_index.pack, &l->pack, sizeof l->pack) == 0 &&
-		(in_index.offset != l->offset || in_index.plain_len != l->plain_len ||
-			in_index.blob_off != l->blob_off))
-		return err_set(e, E_CORRUPT, 0, "its footer and the index disagree");
-	return r;
+	for (unsigned nth = 0;; nth++) {
+		int r = index_find(store_index(w->s), name, nth, &in_index, e);
+		if (r == E_NOTFOUND)
+			return err_set(e, E_CORRUPT, 0,
+				"it holds a blob that the index does not know");
+		if (r < 0)
+			return r;
+		if (memcmp(&in_index.pack, &l->pack, sizeof l->pack) != 0)
+			continue;
+		return in_index.offset == l->offset && in_index.plain_len == l->plain_len &&
+				       in_index.blob_off == l->blob_off
+			       ? 0
+			       : err_set(e, E_CORRUPT, 0, "its footer and the index disagree");
+	}
 }
 
 static int check_pack(struct run *w, const struct pack_item *p, struct err *e)

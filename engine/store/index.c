@@ -9,19 +9,21 @@
 
 #include "engine/base/cleanup.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define BUSY_MS 60000
 
-enum stmt { FIND, FIND_BASE, ADD_PACK, ADD_BLOB, HAS_OBJECT, ADD_OBJECT, N_STMTS };
+enum stmt { FIND, FIND_BASE, ADD_PACK, ADD_BLOB, HAS_OBJECT, HAS_PACK, ADD_OBJECT, N_STMTS };
 
 static const char *const sql_of[N_STMTS] = {
-	[FIND] = "SELECT p.id, b.loc FROM blob b JOIN pack p ON p.no = b.pack WHERE b.name = ?1",
+	[FIND] = "SELECT p.id, b.loc FROM blob b JOIN pack p ON p.no = b.pack WHERE b.name = ?1 "
+		 "LIMIT 1 OFFSET ?2",
 	[FIND_BASE] = "SELECT p.id, b.loc, b.name FROM blob b JOIN pack p ON p.no = b.pack "
 		      "WHERE b.name BETWEEN ?1 AND ?2 LIMIT 1",
 	[ADD_PACK] = "INSERT INTO pack(id, size) VALUES(?1, ?2) "
 		     "ON CONFLICT(id) DO UPDATE SET size = ?2 RETURNING no",
 	[ADD_BLOB] = "INSERT OR IGNORE INTO blob(name, pack, loc) VALUES(?1, ?2, ?3)",
 	[HAS_OBJECT] = "SELECT 1 FROM object WHERE id = ?1",
+	[HAS_PACK] = "SELECT 1 FROM pack WHERE id = ?1",
 	[ADD_OBJECT] = "INSERT OR IGNORE INTO object(id) VALUES(?1)",
 };
 
@@ -64,8 +66,9 @@ static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS meta(store BLOB);"
 	"CREATE TABLE IF NOT EXISTS object(id BLOB PRIMARY KEY) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS pack(no INTEGER PRIMARY KEY, id BLOB UNIQUE, size INT);"
-	"CREATE TABLE IF NOT EXISTS blob(name BLOB PRIMARY KEY, pack INT, loc BLOB) WITHOUT ROWID;"
-	"PRAGMA user_version = 1;"
+	"CREATE TABLE IF NOT EXISTS blob(name BLOB, pack INT, loc BLOB, "
+	"PRIMARY KEY(name, pack)) WITHOUT ROWID;"
+	"PRAGMA user_version = 2;"
 	"COMMIT";
 
 /* Open and check that this is our cache of this store. E_CORRUPT: throw it away. */
@@ -187,16 +190,26 @@ void index_close(struct index *ix)
 	free(ix);
 }
 
-int index_has_object(struct index *ix, const struct id *id, bool *ret, struct err *e)
+static int has_id(struct index *ix, enum stmt which, const struct id *id, bool *ret, struct err *e)
 {
 	LOCK_SCOPE(&ix->m);
-	sqlite3_stmt *s = ix->st[HAS_OBJECT];
+	sqlite3_stmt *s = ix->st[which];
 	sqlite3_bind_blob(s, 1, id->b, ID_BYTES, SQLITE_STATIC);
 	int rc = sqlite3_step(s);
 	*ret = rc == SQLITE_ROW;
 	int r = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : fail(ix, "look up", e);
 	sqlite3_reset(s);
 	return r;
+}
+
+int index_has_object(struct index *ix, const struct id *id, bool *ret, struct err *e)
+{
+	return has_id(ix, HAS_OBJECT, id, ret, e);
+}
+
+int index_has_pack(struct index *ix, const struct id *id, bool *ret, struct err *e)
+{
+	return has_id(ix, HAS_PACK, id, ret, e);
 }
 
 bool index_is_file(struct index *ix)
@@ -304,11 +317,13 @@ static int read_row(sqlite3_stmt *s, struct blob_loc *ret, struct err *e)
 	return r;
 }
 
-int index_find(struct index *ix, const struct name *name, struct blob_loc *ret, struct err *e)
+int index_find(struct index *ix, const struct name *name, unsigned nth, struct blob_loc *ret,
+	struct err *e)
 {
 	LOCK_SCOPE(&ix->m);
 	sqlite3_stmt *s = ix->st[FIND];
 	sqlite3_bind_blob(s, 1, name->b, NAME_BYTES, SQLITE_STATIC);
+	sqlite3_bind_int(s, 2, (int)nth);
 	int rc = sqlite3_step(s);
 	int r = rc == SQLITE_ROW    ? read_row(s, ret, e)
 		: rc == SQLITE_DONE ? E_NOTFOUND
@@ -372,14 +387,15 @@ int index_drop_pack(struct index *ix, const struct id *pack, struct err *e)
 {
 	static const char *const sql[] = {
 		"DELETE FROM blob WHERE pack IN (SELECT no FROM pack WHERE id = ?1)",
-		"DELETE FROM pack WHERE id = ?1"};
+		"DELETE FROM pack WHERE id = ?1", "DELETE FROM object"};
 	LOCK_SCOPE(&ix->m);
 	int r = exec(ix, "BEGIN IMMEDIATE", e);
-	for (int i = 0; i < 2 && r == 0; i++) {
+	for (int i = 0; i < 3 && r == 0; i++) {
 		sqlite3_stmt *s = NULL;
 		if (sqlite3_prepare_v2(ix->db, sql[i], -1, &s, NULL) != SQLITE_OK)
 			r = fail(ix, "prepare", e);
-		sqlite3_bind_blob(s, 1, pack->b, ID_BYTES, SQLITE_STATIC);
+		if (i < 2)
+			sqlite3_bind_blob(s, 1, pack->b, ID_BYTES, SQLITE_STATIC);
 		if (r == 0 && sqlite3_step(s) != SQLITE_DONE)
 			r = fail(ix, "delete", e);
 		sqlite3_finalize(s);
@@ -388,6 +404,60 @@ int index_drop_pack(struct index *ix, const struct id *pack, struct err *e)
 		r = exec(ix, "COMMIT", e);
 	if (r < 0)
 		sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
+	return r;
+}
+
+static bool has_base(struct index *ix, const struct blob_loc *l)
+{
+	sqlite3_stmt *s = ix->st[FIND_BASE];
+	struct name last;
+	memset(last.b, 0xff, sizeof last.b);
+	memcpy(last.b, l->base, BASE_BYTES);
+	sqlite3_bind_blob(s, 1, l->base, BASE_BYTES, SQLITE_STATIC);
+	sqlite3_bind_blob(s, 2, last.b, NAME_BYTES, SQLITE_STATIC);
+	bool found = sqlite3_step(s) == SQLITE_ROW;
+	sqlite3_reset(s);
+	return found;
+}
+
+/* One pass: collect in a temporary table, then delete. *ret tells how many there were. */
+static int drop_baseless_once(struct index *ix, int *ret, struct err *e)
+{
+	sqlite3_stmt *each = NULL, *note = NULL;
+	static const char select[] = "SELECT name, loc, pack FROM blob";
+	int r = exec(ix, "CREATE TEMP TABLE IF NOT EXISTS gone(name BLOB, pack INT);"
+			 "DELETE FROM gone", e);
+	if (r == 0 && (sqlite3_prepare_v2(ix->db, select, -1, &each, NULL) ||
+			      sqlite3_prepare_v2(ix->db, "INSERT INTO gone VALUES(?1, ?2)", -1,
+				      &note, NULL)))
+		r = fail(ix, "prepare", e);
+	while (r == 0 && sqlite3_step(each) == SQLITE_ROW) {
+		struct blob_loc l;
+		r = blob_loc_get(span_of(sqlite3_column_blob(each, 1),
+					 (size_t)sqlite3_column_bytes(each, 1)), &l, e);
+		if (r < 0 || l.method != METHOD_DELTA || has_base(ix, &l))
+			continue;
+		sqlite3_bind_value(note, 1, sqlite3_column_value(each, 0));
+		sqlite3_bind_value(note, 2, sqlite3_column_value(each, 2));
+		if (sqlite3_step(note) != SQLITE_DONE)
+			r = fail(ix, "insert", e);
+		sqlite3_reset(note);
+	}
+	sqlite3_finalize(each);
+	sqlite3_finalize(note);
+	if (r == 0)
+		r = exec(ix, "DELETE FROM blob WHERE (name, pack) IN (SELECT name, pack FROM gone)", e);
+	*ret = r == 0 ? sqlite3_changes(ix->db) : 0;
+	return r;
+}
+
+int index_drop_baseless(struct index *ix, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	int r, n;
+	do
+		r = drop_baseless_once(ix, &n, e);
+	while (r == 0 && n > 0);
 	return r;
 }
 

@@ -17,6 +17,7 @@ int index_open(struct index **ret, const char *path, const struct id *store, cha
 	size_t note_size, struct err *e) MUST_CHECK;
 void index_close(struct index *ix);
 
+int index_has_pack(struct index *ix, const struct id *id, bool *ret, struct err *e) MUST_CHECK;
 /* Which index objects it holds. */
 int index_has_object(struct index *ix, const struct id *id, bool *ret, struct err *e) MUST_CHECK;
 /* All of them (the size is 0). Non-zero from `fn` stops and is the result. */
@@ -26,8 +27,11 @@ int index_each_object(struct index *ix, index_each_id fn, void *ctx, struct err 
 bool index_is_file(struct index *ix);
 /* Go on, empty, in memory. */
 int index_to_memory(struct index *ix, const struct id *store, struct err *e) MUST_CHECK;
-/* Forget a pack and all blobs in it. */
+/* Forget a pack and all blobs in it, and that its index object was ever read: the next open reads
+ * the index objects again, in case the pack has come back. */
 int index_drop_pack(struct index *ix, const struct id *pack, struct err *e) MUST_CHECK;
+/* Forget differences whose base is not there, and what builds on them. */
+int index_drop_baseless(struct index *ix, struct err *e) MUST_CHECK;
 /* Forget everything. */
 int index_clear(struct index *ix, struct err *e) MUST_CHECK;
 
@@ -35,8 +39,8 @@ int index_clear(struct index *ix, struct err *e) MUST_CHECK;
 int index_add_object(struct index *ix, const struct id *id, const struct span *records,
 	size_t n_records, struct err *e) MUST_CHECK;
 
-/* E_NOTFOUND when it is not there. */
-int index_find(struct index *ix, const struct name *name, struct blob_loc *ret,
+/* The `nth` copy of a blob, from 0: two writers may have stored the same one. E_NOTFOUND. */
+int index_find(struct index *ix, const struct name *name, unsigned nth, struct blob_loc *ret,
 	struct err *e) MUST_CHECK;
 /* The blob whose name starts with these bytes. */
 int index_find_base(struct index *ix, const uint8_t base[BASE_BYTES], struct name *ret_name,

@@ -216,6 +216,19 @@ int store_object_list(struct store *s, const char *kind, store_object_each fn, v
 
 /* ---- index objects ---- */
 
+/* A pack that is not in the store is left out: another may have the same blobs. An index object with
+ * such a pack is not remembered as read, so that the pack may come back. */
+static bool pack_is_there(struct store *s, struct span record)
+{
+	struct id id;
+	char key[PACK_KEY_CHARS];
+	uint64_t size;
+	if (record.n < ID_BYTES)
+		return true; /* for the parser to complain about */
+	memcpy(id.b, record.p, ID_BYTES);
+	return object_size(s->place, pack_object_key(&id, key), &size, NULL) != E_NOTFOUND;
+}
+
 static int load_index_object(struct store *s, const struct id *id, struct err *e)
 {
 	CLEANUP_BUF struct buf content = BUF_INIT;
@@ -230,10 +243,14 @@ static int load_index_object(struct store *s, const struct id *id, struct err *e
 	CLEANUP_FREE struct span *records = calloc((size_t)n + 1, sizeof *records);
 	if (!records)
 		return err_set(e, E_NOMEM, 0, "no memory for an index object");
-	for (uint64_t i = 0; i < n; i++)
-		records[i] = rd_bytes(&rd);
+	size_t k = 0;
+	for (uint64_t i = 0; i < n; i++) {
+		records[k] = rd_bytes(&rd);
+		k += pack_is_there(s, records[k]);
+	}
 	r = rd_done(&rd, "an index object", e);
-	return r < 0 ? r : add_to_index(s, id, records, (size_t)n, e);
+	s->left_out |= k < n;
+	return r < 0 ? r : add_to_index(s, k == n ? id : NULL, records, k, e);
 }
 
 int add_to_index(struct store *s, const struct id *id, const struct span *records, size_t n,
@@ -373,6 +390,9 @@ int forget_missing_packs(struct store *s, struct err *e)
 	}
 	nameset_free(&w.known);
 	nameset_free(&w.there);
+	s->lost_packs |= s->left_out;
+	if (r == 0 && s->lost_packs)
+		r = index_drop_baseless(s->index, e);
 	return r;
 }
 
@@ -407,7 +427,7 @@ bool store_has(struct store *s, const struct name *name)
 	struct blob_loc l;
 	bool read;
 	return txn_find(s, name, &l, NULL, &read, NULL) == 0 ||
-	       index_find(s->index, name, &l, NULL) == 0;
+	       index_find(s->index, name, 0, &l, NULL) == 0;
 }
 
 static int read_sealed(struct store *s, const struct blob_loc *l, struct buf *out, struct err *e)
@@ -422,15 +442,18 @@ static int read_sealed(struct store *s, const struct blob_loc *l, struct buf *ou
 	return r;
 }
 
-static int find_blob(struct store *s, struct coder *c, const struct name *name,
+/* Where the nth copy of a blob is; E_NOTFOUND behind the last one. */
+static int find_blob(struct store *s, struct coder *c, const struct name *name, unsigned nth,
 	struct blob_loc *l, bool *ret_have, struct err *e)
 {
 	char hex[2 * ID_BYTES + 1];
 	*ret_have = false;
 	c->sealed.len = 0;
-	int r = txn_find(s, name, l, &c->sealed, ret_have, e);
+	int r = nth ? E_NOTFOUND : txn_find(s, name, l, &c->sealed, ret_have, e);
 	if (r == E_NOTFOUND)
-		r = index_find(s->index, name, l, e);
+		r = index_find(s->index, name, nth, l, e);
+	if (r == E_NOTFOUND && nth)
+		return r;
 	if (r == E_NOTFOUND)
 		return err_set(e, E_CORRUPT, 0, "blob %s is in no pack of the store",
 			hex_of(name->b, 8, hex));
@@ -552,23 +575,19 @@ static int decode_solid(struct store *s, struct coder *c, const struct blob_loc 
 	return r < 0 ? r : buf_add(out, frame->data.p + l->blob_off, l->plain_len, e);
 }
 
-int read_plain(struct store *s, struct coder *c, const struct name *name, unsigned depth,
-	struct plain **ret, struct err *e)
+static int read_copy(struct store *s, struct coder *c, const struct name *name, unsigned nth,
+	unsigned depth, struct plain **ret, struct err *e)
 {
 	struct blob_loc l;
 	bool have;
-	if ((*ret = plain_cache_get(s->cache, name)))
-		return 0;
-	int r = find_blob(s, c, name, &l, &have, e);
+	int r = find_blob(s, c, name, nth, &l, &have, e);
 	if (r < 0)
 		return r;
 	CLEANUP_PLAIN struct plain *p = plain_new();
 	if (!p)
 		return err_set(e, E_NOMEM, 0, "no memory for a blob");
-	if (l.plain_len != l.frame_plain)
-		r = decode_solid(s, c, &l, have, depth, &p->data, e);
-	else
-		r = decode_frame(s, c, &l, have, depth, &p->data, e);
+	r = l.plain_len == l.frame_plain ? decode_frame(s, c, &l, have, depth, &p->data, e)
+					 : decode_solid(s, c, &l, have, depth, &p->data, e);
 	if (r < 0)
 		return r;
 	p->canon_len = l.canon_len;
@@ -580,6 +599,21 @@ int read_plain(struct store *s, struct coder *c, const struct name *name, unsign
 	plain_cache_put(s->cache, name, p);
 	*ret = TAKE_PTR(p);
 	return 0;
+}
+
+int read_plain(struct store *s, struct coder *c, const struct name *name, unsigned depth,
+	struct plain **ret, struct err *e)
+{
+	if ((*ret = plain_cache_get(s->cache, name)))
+		return 0;
+	int r = read_copy(s, c, name, 0, depth, ret, e);
+	/* Another copy may be whole. The first failure is the one to tell. */
+	for (unsigned nth = 1; r == E_CORRUPT || r == E_IO; nth++) {
+		int again = read_copy(s, c, name, nth, depth, ret, NULL);
+		if (again == 0 || again == E_NOTFOUND)
+			return again == 0 ? 0 : r;
+	}
+	return r;
 }
 
 int store_plain(struct store *s, struct coder *c, const struct name *name, struct plain **ret,

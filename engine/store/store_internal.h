@@ -20,7 +20,8 @@ struct store {
 	pthread_mutex_t m; /* guards txn and all in it */
 	struct txn *txn;   /* a transaction under way, or NULL */
 	struct store_stats stats;
-	bool lost_packs; /* the index knew packs that are not there */
+	bool lost_packs; /* at the begin of the transaction, packs of the index were missing */
+	bool left_out;	 /* index objects name packs that are not there */
 };
 
 /* Enter pack records into the index cache. A cache that cannot be written is given up for one in

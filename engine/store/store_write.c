@@ -300,7 +300,7 @@ static int reserve(struct store *s, const struct name *name, bool *ret_there, st
 	*ret_there = pending_find(&s->txn->pending, name) != NULL;
 	if (*ret_there)
 		return 0;
-	int r = index_find(s->index, name, &l, e);
+	int r = index_find(s->index, name, 0, &l, e);
 	if (r == 0) {
 		*ret_there = true;
 		return 0;
