@@ -19,6 +19,8 @@ struct dist_entry {
 struct block {
 	uint16_t lit_freq[ED_L_CODES], dist_freq[ED_D_CODES], bl_freq[ED_BL_CODES];
 	struct ed_tree lit, dist, bl;
+	uint16_t bl_sym[ED_L_CODES + ED_D_CODES]; /* both trees' lengths, coded */
+	unsigned nbl;
 	int max_bl; /* the last entry of bl_order that is sent */
 	/* Ready for emission: bits of literals and lengths, their number; likewise distances. */
 	uint32_t lit_bits[512];
@@ -106,9 +108,9 @@ static void count(struct block *b, const uint32_t *sym, unsigned n)
 		b->dist_freq[i] = (uint16_t)(df[0][i] + df[1][i]);
 }
 
-/* Run-length code the lengths of a tree's codes: calls for every code of the bit length alphabet,
- * with its extra bits. Only counts when `bits` is NULL. */
-static void walk_lengths(struct block *b, const struct ed_tree *t, struct ed_bits *bits)
+/* Run-length code the lengths of a tree's codes: b->bl_sym gets codes of the bit length alphabet,
+ * with their extra bits above. */
+static void code_lengths(struct block *b, const struct ed_tree *t)
 {
 	for (int i = 0; i <= t->max_code;) {
 		unsigned len = t->c[i].len;
@@ -118,27 +120,22 @@ static void walk_lengths(struct block *b, const struct ed_tree *t, struct ed_bit
 		i += run;
 		bool again = false; /* the length was just sent, so it can be repeated */
 		while (run > 0) {
-			unsigned code = len, extra = 0, nextra = 0;
+			unsigned code = len, extra = 0;
 			int used = 1;
 			if (len == 0 && run >= 11) {
 				used = run < 138 ? run : 138;
-				code = 18, extra = (unsigned)used - 11, nextra = 7;
+				code = 18, extra = (unsigned)used - 11;
 			} else if (len == 0 && run >= 3) {
 				used = run;
-				code = 17, extra = (unsigned)used - 3, nextra = 3;
+				code = 17, extra = (unsigned)used - 3;
 			} else if (again && run >= 3) {
 				used = run < 6 ? run : 6;
-				code = 16, extra = (unsigned)used - 3, nextra = 2;
+				code = 16, extra = (unsigned)used - 3;
 			}
 			again = true;
 			run -= used;
-			if (!bits) {
-				b->bl_freq[code]++;
-				continue;
-			}
-			put(bits, b->bl.c[code].code, b->bl.c[code].len);
-			put(bits, extra, nextra);
-			drain(bits);
+			b->bl_freq[code]++;
+			b->bl_sym[b->nbl++] = (uint16_t)(extra << 5 | code);
 		}
 	}
 }
@@ -150,8 +147,9 @@ static uint32_t build(struct block *b)
 	ed_tree_build(&b->lit, b->lit_freq, ED_LITLEN);
 	ed_tree_build(&b->dist, b->dist_freq, ED_DIST);
 	memset(b->bl_freq, 0, sizeof b->bl_freq);
-	walk_lengths(b, &b->lit, NULL);
-	walk_lengths(b, &b->dist, NULL);
+	b->nbl = 0;
+	code_lengths(b, &b->lit);
+	code_lengths(b, &b->dist);
 	ed_tree_build(&b->bl, b->bl_freq, ED_BITLEN);
 	b->max_bl = ED_BL_CODES - 1;
 	while (b->max_bl > 3 && b->bl.c[bl_order[b->max_bl]].len == 0)
@@ -170,8 +168,13 @@ static void put_trees(struct block *b, struct ed_bits *bits)
 		put(bits, b->bl.c[bl_order[i]].len, 3);
 		drain(bits);
 	}
-	walk_lengths(b, &b->lit, bits);
-	walk_lengths(b, &b->dist, bits);
+	for (unsigned i = 0; i < b->nbl; i++) {
+		static const uint8_t nextra[ED_BL_CODES] = {[16] = 2, [17] = 3, [18] = 7};
+		unsigned code = b->bl_sym[i] & 31;
+		put(bits, b->bl.c[code].code, b->bl.c[code].len);
+		put(bits, b->bl_sym[i] >> 5, nextra[code]);
+		drain(bits);
+	}
 }
 
 /* The tables of put_symbols(), from codes of literals and lengths, and of distances. */

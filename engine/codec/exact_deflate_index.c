@@ -9,14 +9,14 @@
 
 enum { FAR = 32768, BATCH = 16 };
 
-/* Bring what was seen more than FAR before `v` to exactly FAR, lest it be taken for new when the
+/* Bring what was seen FAR or more before `v` to exactly FAR, lest it be taken for new when the
  * positions have come full circle. FAR is beyond every match, so it also says "never seen". */
 static void sweep(struct ed_index *x, uint32_t v)
 {
 	uint16_t far = (uint16_t)(v - FAR);
 	for (size_t i = 0; i < sizeof x->seen4 / sizeof *x->seen4; i++) {
 		uint16_t seen = x->seen4[i];
-		uint16_t old = (uint16_t)((int16_t)(uint16_t)(v - seen - 1) >> 15);
+		uint16_t old = (uint16_t)((int16_t)(uint16_t)(v - seen) >> 15);
 		x->seen4[i] = (uint16_t)((seen & ~old) | (far & old));
 	}
 	x->swept = v;
@@ -57,8 +57,8 @@ void ed_index_reset(struct ed_index *x)
 	memset(x->last_run, 0, sizeof x->last_run);
 }
 
-/* Length of the run at p. */
-static size_t run_length(const uint8_t *p, size_t max)
+/* Length of the run at p; the first four bytes are known to be equal. */
+static inline size_t run_length(const uint8_t *p, size_t max)
 {
 	uint64_t pattern = p[0] * 0x0101010101010101u;
 	size_t i = 4;
@@ -75,24 +75,27 @@ static size_t run_length(const uint8_t *p, size_t max)
 /* Enter the run that starts at `pos`; returns the position behind the last one entered. Of the
  * positions within the run only the last two are entered by their three bytes, so that the way back
  * from the last is as zlib's and from there skips the run. */
-static size_t enter_run(struct ed_index *x, const uint8_t *in, size_t n, size_t pos)
+static inline size_t enter_run(struct ed_index *x, const uint8_t *in, size_t n, size_t pos)
 {
-	size_t len = run_length(in + pos, n - pos), last = pos + len - 3;
-	unsigned h3 = ed_hash3(in + pos);
-	uint32_t seen = x->seen3[h3], v = x->base + (uint32_t)last, id = x->nruns++;
-	uint32_t count = seen + (uint32_t)len - 3;
+	uint8_t byte = in[pos];
+	uint32_t len = (uint32_t)run_length(in + pos, n - pos), id = x->nruns++;
+	unsigned h3 = (byte << 10 ^ byte << 5 ^ byte) & (ED_HASH_SIZE - 1);
+	uint32_t seen = x->seen3[h3], v = x->base + (uint32_t)pos;
+	size_t last = pos + len - 3;
 
-	x->run[id % ED_RUN_RING] = (struct ed_run){(uint32_t)pos, (uint32_t)(pos + len),
-		x->last_run[in[pos]], seen & 0xffff};
-	x->last_run[in[pos]] = id + 1;
-	size_t back = (uint16_t)(v - (uint32_t)len + 3 - (seen >> 16)) + len - 4;
+	x->run[id % ED_RUN_RING] = (struct ed_run){
+		(uint32_t)pos, (uint32_t)pos + len, x->last_run[byte], seen & 0xffff};
+	x->last_run[byte] = id + 1;
+	uint32_t back = (uint16_t)(v - (seen >> 16)) + len - 4;
 	if (back > FAR)
 		back = FAR;
-	x->at3[(last - 1) % ED_RING] = (v - 1 - (uint32_t)back) << 16 | ((count - 1) & 0xffff);
+	v += len - 3;
+	x->at3[(last - 1) % ED_RING] = (v - 1 - back) << 16 | (uint16_t)(seen + len - 4);
 	x->at3[pos % ED_RING] = seen;
-	x->at3[last % ED_RING] = (v - 1) << 16 | (count & 0xffff);
-	x->seen3[h3] = v << 16 | ((count + 1) & 0xffff);
-	advance(x, v);
+	x->at3[last % ED_RING] = (v - 1) << 16 | (uint16_t)(seen + len - 3);
+	x->seen3[h3] = v << 16 | (uint16_t)(seen + len - 2);
+	if (v - x->swept >= FAR)
+		advance(x, v);
 	if (last + 4 <= n) {
 		unsigned h4 = ed_hash4(ed_load32(in + last));
 		x->back4[last % ED_RING] = (uint16_t)(v - x->seen4[h4]);

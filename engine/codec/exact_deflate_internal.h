@@ -199,8 +199,7 @@ static inline void ed_slide(struct exact_deflate *d, size_t pos)
 /* Huffman codes for the frequencies; see exact_deflate_tree.c. */
 enum ed_alphabet { ED_LITLEN, ED_DIST, ED_BITLEN };
 void ed_tree_build(struct ed_tree *t, const uint16_t *freq, enum ed_alphabet a);
-extern const uint8_t ed_len_code[256], ed_len_extra[29], ed_dist_extra[30];
-extern const struct ed_code ed_fixed_lit[288], ed_fixed_dist[30];
+extern const uint8_t ed_len_extra[29], ed_dist_extra[30];
 
 /* Write the collected symbols as one block that covers the input from block_start to `end`.
  * `top` is the position at the top of zlib's loop. */

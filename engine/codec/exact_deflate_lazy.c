@@ -164,6 +164,9 @@ static inline __attribute__((always_inline)) struct match search4(const struct p
 		tail_at = m.len - ED_MIN_MATCH;
 		if (!ed_is_run(ed_load32(q->p + tail_at)))
 			k = tail_at;
+		if (tail_at > lead && !ed_is_run(ed_load32(q->p + tail_at - 1)) &&
+			back4(s, q->pos + tail_at - 1) > back4(s, q->pos + k))
+			k = tail_at - 1;
 	}
 	tail = ed_load32(q->p + tail_at);
 	uint32_t dist = back4(s, q->pos + k);
@@ -251,7 +254,10 @@ static inline bool better_possible(const struct parse *s, size_t pos, unsigned b
 	if (s->n - pos <= best)
 		return false;
 	size_t tail = pos + best - ED_MIN_MATCH;
-	return back4(s, tail) <= reach_of(pos) || ed_is_run(ed_load32(s->in + tail));
+	uint32_t reach = reach_of(pos);
+	return (back4(s, tail) <= reach || ed_is_run(ed_load32(s->in + tail))) &&
+		(best == ED_MIN_MATCH || back4(s, tail - 1) <= reach ||
+			ed_is_run(ed_load32(s->in + tail - 1)));
 }
 
 /* A match at pos that is longer than `best`, or {best, 0}. */

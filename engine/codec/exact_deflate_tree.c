@@ -170,36 +170,35 @@ static void codes_from_lengths(struct ed_tree *t, const uint16_t *bl_count)
 	}
 }
 
-/* The length of a symbol's code in the fixed tree, plus its extra bits in either tree. */
-static unsigned fixed_len(unsigned sym)
+static uint32_t sum(const uint16_t *freq, int from, int to)
 {
-	return sym < 144 ? 8 : sym < 256 ? 9 : sym < 280 ? 7 : 8;
+	uint32_t n = 0;
+	for (int i = from; i < to; i++)
+		n += freq[i];
+	return n;
 }
 
-static unsigned extra_bits(unsigned sym, enum ed_alphabet a)
+/* Sizes of the block's data. A symbol that does not occur has frequency 0, even where zlib gives it
+ * a code to have two of them. */
+static void sizes(struct ed_tree *t, const uint16_t *freq, enum ed_alphabet a, int elems)
 {
-	static const uint8_t bitlen_extra[3] = {2, 3, 7};
-	switch (a) {
-	case ED_LITLEN:
-		return sym > ED_END_BLOCK ? ed_len_extra[sym - ED_END_BLOCK - 1] : 0;
-	case ED_DIST:
-		return ed_dist_extra[sym];
-	default:
-		return sym >= 16 ? bitlen_extra[sym - 16] : 0;
+	uint32_t opt = 0, extra = 0, stat = 0;
+	for (int i = 0; i < elems; i++)
+		opt += (uint32_t)freq[i] * t->c[i].len;
+	if (a == ED_LITLEN) {
+		for (int i = 8; i < 28; i++)
+			extra += (uint32_t)freq[ED_END_BLOCK + 1 + i] * ed_len_extra[i];
+		stat = 8 * sum(freq, 0, 144) + 9 * sum(freq, 144, 256) + 7 * sum(freq, 256, 280) +
+			8 * sum(freq, 280, elems);
+	} else if (a == ED_DIST) {
+		for (int i = 4; i < ED_D_CODES; i++)
+			extra += (uint32_t)freq[i] * ed_dist_extra[i];
+		stat = 5 * sum(freq, 0, elems);
+	} else {
+		extra = 2u * freq[16] + 3u * freq[17] + 7u * freq[18];
 	}
-}
-
-/* Sizes of the block's data. A symbol that occurs never costs nothing. */
-static void sizes(struct ed_tree *t, const uint16_t *freq, enum ed_alphabet a)
-{
-	uint32_t opt = 0, stat = 0;
-	for (int i = 0; i <= t->max_code; i++) {
-		unsigned extra = extra_bits((unsigned)i, a);
-		opt += freq[i] * (t->c[i].len + extra);
-		stat += freq[i] * ((a == ED_LITLEN ? fixed_len((unsigned)i) : 5) + extra);
-	}
-	t->opt_len = opt;
-	t->stat_len = stat;
+	t->opt_len = opt + extra;
+	t->stat_len = stat + extra;
 }
 
 void ed_tree_build(struct ed_tree *t, const uint16_t *freq, enum ed_alphabet a)
@@ -218,5 +217,5 @@ void ed_tree_build(struct ed_tree *t, const uint16_t *freq, enum ed_alphabet a)
 	for (unsigned i = 0; i < elems; i++)
 		t->c[i] = (struct ed_code){0, h.bits[i]};
 	codes_from_lengths(t, h.bl_count);
-	sizes(t, freq, a);
+	sizes(t, freq, a, (int)elems);
 }

@@ -9,7 +9,8 @@
 enum {
 	HEADER = 3,	    /* bytes in front of the coded ones */
 	MAX_SAMPLE = 16384, /* tokens the dialects are tried on */
-	FEW = 256,	    /* ... and at first */
+	FEW = 512,	    /* ... and at first */
+	CLOSE = 16,	    /* so few misses of those are close */
 	MAX_PLAIN = 1 << 30
 };
 
@@ -202,7 +203,8 @@ static const struct {
 	{FO_FAM_LITERALS, 1}, {FO_FAM_RUNS, 1}};
 enum { KNOWN = sizeof known / sizeof *known };
 
-/* Try all on a few tokens; those that do about as well as the best, on the sample. */
+/* Try all on a few tokens; if one of them seems to be it, those that do about as well on the whole
+ * sample. */
 static struct fo_dialect choose(struct foreign *f, const struct traits *t, struct span plain)
 {
 	struct fo_dialect best = {.family = FO_FAM_ZLIB, .level = 6, .mem = t->mem ? t->mem : 8,
@@ -215,11 +217,16 @@ static struct fo_dialect choose(struct foreign *f, const struct traits *t, struc
 	for (size_t i = 0; i < KNOWN; i++) {
 		d.family = known[i].family;
 		d.level = known[i].level;
-		few[i] = misses(f, d, plain, least < SIZE_MAX / 2 ? least + least / 8 + 2 : least);
-		least = few[i] < least ? few[i] : least;
+		few[i] = misses(f, d, plain, least < FEW ? least + CLOSE : least);
+		if (few[i] < least) {
+			least = few[i];
+			best = d;
+		}
 	}
-	size_t limit = least + least / 8 + 2;
 	f->nsample = nsample;
+	if (least > CLOSE)
+		return best; /* not one of these: any that is near will do */
+	size_t limit = least + CLOSE;
 	least = SIZE_MAX;
 	for (size_t i = 0; i < KNOWN && least; i++) {
 		if (few[i] > limit)

@@ -170,6 +170,7 @@ struct fo_predictor {
 	size_t ahead_pos; /* where `ahead` was found while looking one byte ahead; or SIZE_MAX */
 	uint32_t ahead;
 	uint8_t beyond; /* what the writer's window holds behind the last byte */
+	uint32_t crc[256];
 };
 
 void fo_predictor_init(struct fo_predictor *p, struct fo_chain *mem, struct fo_dialect d,

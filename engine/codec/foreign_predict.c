@@ -22,6 +22,24 @@ static size_t window_base(size_t pos)
 	return pos < first ? 0 : ((pos - first) / FO_WINDOW + 1) * FO_WINDOW;
 }
 
+static void crc_init(uint32_t *table)
+{
+	for (uint32_t i = 0; i < 256; i++) {
+		uint32_t v = i;
+		for (int k = 0; k < 8; k++)
+			v = v >> 1 ^ (0x82f63b78u & (0u - (v & 1)));
+		table[i] = v;
+	}
+}
+
+/* CRC-32C of four bytes, begun with 0, as the processors' instruction has it. */
+static uint32_t crc32c_of(const uint32_t *table, uint32_t v)
+{
+	for (int k = 0; k < 4; k++)
+		v = v >> 8 ^ table[v & 255];
+	return v;
+}
+
 void fo_predictor_init(struct fo_predictor *p, struct fo_chain *mem, struct fo_dialect d,
 	struct span in)
 {
@@ -30,19 +48,14 @@ void fo_predictor_init(struct fo_predictor *p, struct fo_chain *mem, struct fo_d
 	p->hash_bits = d.mem + 7u;
 	if (d.family != FO_FAM_ZLIB && p->hash_bits < 15)
 		p->hash_bits = 15;
+	if (d.family == FO_FAM_CRC3)
+		crc_init(p->crc);
 	memset(mem->head, 0, sizeof *mem->head << p->hash_bits);
 	/* The four-byte hash at the last position reads one byte too far: 0 in a fresh window, else
 	 * what was there before the window moved. */
 	size_t base = in.n >= 3 ? window_base(in.n - 3) : 0;
 	if (base && in.n - base < 2 * (size_t)FO_WINDOW)
 		p->beyond = in.p[in.n - FO_WINDOW];
-}
-
-static uint32_t crc32c_of(uint32_t v)
-{
-	for (int i = 0; i < 32; i++)
-		v = v >> 1 ^ (0x82f63b78u & (0u - (v & 1)));
-	return v;
 }
 
 static unsigned hash_at(const struct fo_predictor *p, size_t pos)
@@ -57,7 +70,7 @@ static unsigned hash_at(const struct fo_predictor *p, size_t pos)
 	uint32_t v = b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | fourth << 24;
 	if (p->d.family == FO_FAM_CHROMIUM)
 		return (v * 66521u + 66521u) >> 16 & mask;
-	return crc32c_of(p->d.level >= 6 ? v & 0xffffff : v) & mask;
+	return crc32c_of(p->crc, p->d.level >= 6 ? v & 0xffffff : v) & mask;
 }
 
 /* Enter `pos` and what is missing before it. */

@@ -2,7 +2,7 @@
  *
  * Byte 0: level (1 to 9, six is preferred), wrapping in the high bits. Byte 1: how the rest is read.
  * Even: the rest is the data. Odd: the rest is a program that makes it, so that short inputs reach
- * long runs, far copies and block ends: see expand(). */
+ * long runs, far copies and block ends, see expand(); two bits limit how much it makes. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,7 @@ enum { MAX_DATA = 150000 };
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 static uint8_t data[MAX_DATA];
+static size_t limit; /* of what is in it */
 
 /* What the data is made from: ops of one byte (low 3 bits: what, high 5: size class) and operands. */
 struct program {
@@ -31,7 +32,7 @@ static unsigned next(struct program *g)
 static size_t put_noise(size_t at, size_t len, unsigned seed, unsigned mask)
 {
 	uint32_t x = seed * 2654435761u + 1;
-	for (; len && at < MAX_DATA; len--) {
+	for (; len && at < limit; len--) {
 		x ^= x << 13, x ^= x >> 17, x ^= x << 5;
 		data[at++] = (uint8_t)(x >> 11 & mask);
 	}
@@ -42,14 +43,14 @@ static size_t put_copy(size_t at, size_t len, size_t dist)
 {
 	if (dist == 0 || dist > at)
 		return at;
-	for (; len && at < MAX_DATA; len--, at++)
+	for (; len && at < limit; len--, at++)
 		data[at] = data[at - dist];
 	return at;
 }
 
 static size_t put_run(size_t at, size_t len, unsigned v)
 {
-	for (; len && at < MAX_DATA; len--)
+	for (; len && at < limit; len--)
 		data[at++] = (uint8_t)v;
 	return at;
 }
@@ -57,12 +58,12 @@ static size_t put_run(size_t at, size_t len, unsigned v)
 static size_t expand(struct program g)
 {
 	size_t at = 0;
-	while (g.p < g.end && at < MAX_DATA) {
+	while (g.p < g.end && at < limit) {
 		unsigned op = next(&g);
 		size_t len = op >> 3;
 		switch (op & 7) {
 		case 0: /* literal bytes */
-			for (len++; len && g.p < g.end && at < MAX_DATA; len--)
+			for (len++; len && g.p < g.end && at < limit; len--)
 				data[at++] = (uint8_t)next(&g);
 			break;
 		case 1: /* a run */
@@ -122,6 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	int level = p[0] % 16 >= 9 ? 6 : 1 + p[0] % 16;
 	enum exact_wrap wrap = (enum exact_wrap)((p[0] >> 4) % 3);
 	size_t len = n - 2;
+	limit = (size_t[]){3000, 20000, 70000, MAX_DATA}[p[1] >> 1 & 3];
 	if (p[1] & 1)
 		len = expand((struct program){p + 2, p + n});
 	/* Exactly as large as the data, so that reads beyond it are seen. */

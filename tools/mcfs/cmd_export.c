@@ -31,7 +31,7 @@ struct export {
 
 static const char *path_of(const struct export *x)
 {
-	return (const char *)x->path.p;
+	return x->path.len ? (const char *)x->path.p : "/";
 }
 
 /* Say what is wrong with one thing and go on; what ends the run is passed up. */
@@ -101,22 +101,22 @@ static int put_zeros(struct export *x, uint64_t n, struct err *e)
 	return r;
 }
 
-/* The header has promised all bytes: when they cannot be had, zeros keep the tar whole. */
-static int put_data(struct export *x, struct reader *rd, uint64_t off, uint64_t end, struct err *e)
+/* The header has promised all bytes: zeros stand in for those that cannot be had, and keep the tar
+ * whole. *lost counts them, *why is the first reason. */
+static int put_data(struct export *x, struct reader *rd, uint64_t off, uint64_t end,
+	uint64_t *lost, struct err *why, struct err *e)
 {
 	while (off < end) {
 		struct err own = ERR_INIT;
-		size_t k = end - off < BLOCK ? (size_t)(end - off) : BLOCK;
+		size_t k = end - off < BLOCK ? (size_t)(end - off) : BLOCK, got;
 		if (cli_interrupted)
 			return err_set(e, E_CANCELLED, 0, "interrupted");
-		int r = reader_pread(rd, &x->s->coder, off, x->block.p, k, &k, &own);
-		if (r < 0) {
-			err_wrap(&own, "zeros stand in the tar from byte %llu on, to byte %llu",
-				(unsigned long long)off, (unsigned long long)end);
-			r = problem(x, &own, e);
-			return r < 0 ? r : put_zeros(x, end - off, e);
-		}
-		r = tarout_data(x->tar, x->block.p, k, e);
+		int r = reader_pread(rd, &x->s->coder, off, x->block.p, k, &got, &own);
+		if (r == E_NOMEM)
+			return err_set(e, r, own.sys, "%s", own.msg);
+		if (r < 0 && (*lost += k) == k)
+			*why = own;
+		r = r < 0 ? put_zeros(x, k, e) : tarout_data(x->tar, x->block.p, k, e);
 		if (r < 0)
 			return r;
 		off += k;
@@ -126,18 +126,25 @@ static int put_data(struct export *x, struct reader *rd, uint64_t off, uint64_t 
 
 static int put_body(struct export *x, struct reader *rd, uint64_t size, bool sparse, struct err *e)
 {
-	uint64_t at = 0;
+	const struct tar_segment all = {0, size}, *s = sparse ? x->segments : &all;
+	size_t n = sparse ? x->n_segments : 1;
+	struct err why = ERR_INIT;
+	uint64_t at = 0, lost = 0;
 	int r = 0;
-	if (!sparse)
-		return put_data(x, rd, 0, size, e);
-	for (size_t i = 0; i < x->n_segments && r == 0; i++) {
-		const struct tar_segment *s = &x->segments[i];
-		r = put_zeros(x, s->off - at, e);
-		at = s->off + s->len;
+	for (size_t i = 0; i < n && r == 0; i++) {
+		r = put_zeros(x, s[i].off - at, e);
+		at = s[i].off + s[i].len;
 		if (r == 0)
-			r = put_data(x, rd, s->off, at, e);
+			r = put_data(x, rd, s[i].off, at, &lost, &why, e);
 	}
-	return r < 0 ? r : put_zeros(x, size - at, e);
+	if (r == 0)
+		r = put_zeros(x, size - at, e);
+	if (r == 0 && lost) {
+		err_wrap(&why, "zeros stand in for %llu bytes of it in the tar",
+			(unsigned long long)lost);
+		r = problem(x, &why, e);
+	}
+	return r;
 }
 
 static int export_file(struct export *x, const struct entry *en, struct err *e)
@@ -337,5 +344,5 @@ const struct command command_export = {"export", run, "export SNAP[:PATH] >FILE.
 	"write files of a snapshot as a tar to standard output",
 	"  The thing named by PATH is in the tar under its own name; with a '/' at PATH's end,\n"
 	"  what is in the directory. 'tar --xattrs --acls -xpf FILE.tar' restores all metadata.\n"
-	"  Files that cannot be read are named and left out; if one turns out to be damaged\n"
-	"  further on, zeros stand in for the rest.\n"};
+	"  Files that cannot be read are named and left out; when only a later part of one is\n"
+	"  damaged, zeros stand in for that part.\n"};

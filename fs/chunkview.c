@@ -1,0 +1,561 @@
+/* chunks/<snapshot>/<world>/<dimension>/r.X.Z/c.X.Z.nbt: every chunk of a snapshot as a file.
+ *
+ * Nodes: directories of worlds and dimensions (number 0 of them is the face of the snapshot, the
+ * others are SHELF_WORLDS), and for each region a shelf with its directory, those of its entities
+ * and poi, and the chunks of all three. */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/anvil/chunk.h"
+#include "engine/base/cleanup.h"
+#include "engine/base/wire.h"
+#include "fs/regions.h"
+#include "fs/topview.h"
+
+/* Slots of SHELF_REGION: kind * KIND_STEP is the directory, + 1 + slot a chunk. */
+#define KIND_STEP 2048
+#define NBT_TAIL ".nbt"
+#define DAMAGED_TAIL ".damaged"
+
+struct at {
+	struct world_tree *tree;
+	const struct world_node *node; /* the directory, or that of the dimension */
+	const struct world_place *place; /* NULL: not a dimension */
+	int kind;
+	int slot; /* of a chunk; -1: a directory */
+};
+
+static bool is_region(struct node n)
+{
+	return n.shelf->key.kind == SHELF_REGION;
+}
+
+static uint32_t number_of(struct node n)
+{
+	return is_region(n)				? n.shelf->key.dim
+	       : n.shelf->key.kind == SHELF_WORLDS ? n.slot
+						       : 0;
+}
+
+static int where(struct call *cl, struct node n, struct at *ret)
+{
+	*ret = (struct at){.slot = -1};
+	int r = world_tree_get(cl, n.shelf->key.snap, &ret->tree);
+	if (r < 0)
+		return r;
+	uint32_t i = number_of(n);
+	if (i >= ret->tree->n_nodes || (is_region(n) && n.slot >= N_KINDS * KIND_STEP)) {
+		world_tree_unref(TAKE_PTR(ret->tree));
+		return err_set(&cl->e, E_NOTFOUND, 0, "no such file");
+	}
+	ret->node = &ret->tree->node[i];
+	ret->place = ret->node->dim >= 0 ? &ret->tree->place[ret->node->dim] : NULL;
+	if (is_region(n)) {
+		ret->kind = (int)(n.slot / KIND_STEP);
+		ret->slot = (int)(n.slot % KIND_STEP) - 1;
+	}
+	return 0;
+}
+
+static void at_free(struct at *a)
+{
+	world_tree_unref(a->tree);
+}
+#define CLEANUP_AT __attribute__((cleanup(at_free)))
+
+static int not_here(struct call *cl)
+{
+	return err_set(&cl->e, E_NOTFOUND, 0, "no such file");
+}
+
+static int load_region(struct call *cl, struct node n, const struct at *a, int kind,
+	struct region *ret)
+{
+	if (!a->place)
+		return not_here(cl);
+	return region_load(cl, a->place, kind, n.shelf->key.x, n.shelf->key.z, ret);
+}
+
+/* ---- attributes ---- */
+
+static mode_t dir_mode(mode_t files)
+{
+	files &= 0444;
+	return files | files >> 2;
+}
+
+static void stat_world(struct call *cl, struct node n, const struct at *a, struct stat *st)
+{
+	const struct world_node *w = a->node;
+	stat_dir(cl->fs, st, ino_of(cl->fs, n.shelf->key.snap, 'W', number_of(n), 0,
+			span_of("", 0)), ts_of(w->mtime));
+	st->st_mode = S_IFDIR | w->mode;
+	st->st_uid = w->uid;
+	st->st_gid = w->gid;
+}
+
+static uint64_t region_ino(struct call *cl, struct node n, uint32_t slot)
+{
+	const struct shelf_key *k = &n.shelf->key;
+	return ino_of(cl->fs, k->snap, 'R', (uint64_t)(uint32_t)k->x << 32 | (uint32_t)k->z,
+		(uint64_t)k->dim << 32 | slot, span_of("", 0));
+}
+
+/* The directory of a region, or of its entities or poi. The file of that kind gives owner and
+ * time; a region without one takes those of another kind. */
+static int stat_region(struct call *cl, struct node n, const struct at *a, struct stat *st)
+{
+	struct region rg;
+	int r = load_region(cl, n, a, a->kind, &rg);
+	for (int k = 1; r == E_NOTFOUND && a->kind == KIND_REGION && k < N_KINDS; k++)
+		r = load_region(cl, n, a, k, &rg);
+	if (r < 0)
+		return r;
+	stat_dir(cl->fs, st, region_ino(cl, n, n.slot), ts_of(rg.en.mtime));
+	st->st_mode = S_IFDIR | dir_mode(rg.en.mode);
+	st->st_uid = rg.en.uid;
+	st->st_gid = rg.en.gid;
+	region_unload(cl, &rg);
+	return 0;
+}
+
+static void stat_chunk(struct call *cl, struct node n, const struct region *rg, uint32_t slot,
+	const struct region_chunk *ch, struct stat *st)
+{
+	struct timespec t = {(time_t)ch->mtime, 0};
+	stat_dir(cl->fs, st, region_ino(cl, n, slot), t);
+	st->st_mode = S_IFREG | (rg->en.mode & 0444);
+	st->st_uid = rg->en.uid;
+	st->st_gid = rg->en.gid;
+	st->st_size = (off_t)ch->size;
+	st->st_blocks = (st->st_size + 511) / 512;
+}
+
+static int getattr(struct call *cl, struct node n, struct stat *st, double *ttl)
+{
+	CLEANUP_AT struct at a;
+	struct region rg;
+	struct region_chunk ch;
+	*ttl = TTL_FOREVER;
+	int r = where(cl, n, &a);
+	if (r < 0)
+		return r;
+	if (!is_region(n)) {
+		stat_world(cl, n, &a, st);
+		return 0;
+	}
+	if (a.slot < 0)
+		return stat_region(cl, n, &a, st);
+	r = load_region(cl, n, &a, a.kind, &rg);
+	if (r < 0)
+		return r;
+	r = region_chunk(cl, &rg, (unsigned)a.slot, &ch);
+	if (r == 0)
+		stat_chunk(cl, n, &rg, n.slot, &ch, st);
+	region_unload(cl, &rg);
+	return r;
+}
+
+/* ---- children ---- */
+
+static int give(struct call *cl, struct node dir, const struct shelf_key *key, uint32_t slot,
+	struct found *ret)
+{
+	*ret = (struct found){.node.slot = slot};
+	ret->node.shelf = nodes_get(cl->fs->nodes, key, 0, dir.shelf);
+	if (!ret->node.shelf)
+		return err_set(&cl->e, E_NOMEM, 0, "no memory for inode numbers");
+	int r = getattr(cl, ret->node, &ret->st, &ret->ttl);
+	if (r < 0)
+		nodes_put(cl->fs->nodes, ret->node.shelf, 1);
+	return r;
+}
+
+static int give_world(struct call *cl, struct node dir, uint32_t number, struct found *ret)
+{
+	struct shelf_key key = {.kind = SHELF_WORLDS, .snap = dir.shelf->key.snap};
+	/* All of them are on one shelf, below the snapshot's. */
+	struct node top = {dir.shelf->key.kind == SHELF_WORLDS ? dir.shelf->parent : dir.shelf, 0};
+	return give(cl, top, &key, number, ret);
+}
+
+static int give_region(struct call *cl, struct node dir, int32_t x, int32_t z, struct found *ret)
+{
+	struct shelf_key key = {.kind = SHELF_REGION, .snap = dir.shelf->key.snap,
+		.dim = number_of(dir), .x = x, .z = z};
+	return give(cl, dir, &key, 0, ret);
+}
+
+static int give_kind(struct call *cl, struct node dir, int kind, struct found *ret)
+{
+	return give(cl, (struct node){dir.shelf->parent, 0}, &dir.shelf->key,
+		(uint32_t)kind * KIND_STEP, ret);
+}
+
+static int give_chunk(struct call *cl, struct node dir, const struct at *a,
+	const struct region *rg, unsigned slot, struct found *ret, bool *ret_fine)
+{
+	struct region_chunk ch;
+	int r = region_chunk(cl, rg, slot, &ch);
+	if (r < 0)
+		return r;
+	*ret_fine = ch.fine;
+	*ret = (struct found){.ttl = TTL_FOREVER};
+	ret->node.slot = (uint32_t)a->kind * KIND_STEP + 1 + slot;
+	ret->node.shelf = nodes_ref(cl->fs->nodes, dir.shelf);
+	stat_chunk(cl, dir, rg, ret->node.slot, &ch, &ret->st);
+	return 0;
+}
+
+/* ---- lookup ---- */
+
+static bool is_name(struct span s, const char *name)
+{
+	return s.n == strlen(name) && memcmp(s.p, name, s.n) == 0;
+}
+
+static int lookup_world(struct call *cl, struct node n, const struct at *a, struct span name,
+	struct found *ret)
+{
+	char text[80], again[64];
+	int32_t x, z;
+	const struct world_node *w = a->node;
+	for (uint32_t i = w->first; i < w->first + w->count; i++)
+		if (is_name(name, a->tree->node[i].name))
+			return give_world(cl, n, i, ret);
+	if (!a->place || name.n >= 64)
+		return not_here(cl);
+	snprintf(text, sizeof text, "%.*s.mca", (int)name.n, (const char *)name.p);
+	if (!region_parse_name(text, &x, &z))
+		return not_here(cl);
+	snprintf(again, sizeof again, "r.%d.%d", x, z);
+	return is_name(name, again) ? give_region(cl, n, x, z, ret) : not_here(cl);
+}
+
+static void chunk_name(const struct shelf_key *k, unsigned slot, const char *tail, char out[80])
+{
+	snprintf(out, 80, "c.%lld.%lld%s", (long long)k->x * 32 + slot % 32,
+		(long long)k->z * 32 + slot / 32, tail);
+}
+
+/* "c.X.Z.nbt" -> slot; the name must be the one that is listed. */
+static int slot_of_name(const struct shelf_key *k, struct span name, bool *ret_fine)
+{
+	char text[80], again[80];
+	long long x, z;
+	if (name.n >= sizeof text)
+		return -1;
+	memcpy(text, name.p, name.n);
+	text[name.n] = 0;
+	if (sscanf(text, "c.%lld.%lld", &x, &z) != 2)
+		return -1;
+	x -= (long long)k->x * 32;
+	z -= (long long)k->z * 32;
+	if (x < 0 || x > 31 || z < 0 || z > 31)
+		return -1;
+	int slot = (int)(x + 32 * z);
+	*ret_fine = true;
+	chunk_name(k, (unsigned)slot, NBT_TAIL, again);
+	if (strcmp(text, again) == 0)
+		return slot;
+	*ret_fine = false;
+	chunk_name(k, (unsigned)slot, DAMAGED_TAIL, again);
+	return strcmp(text, again) == 0 ? slot : -1;
+}
+
+static int lookup_region(struct call *cl, struct node n, const struct at *a, struct span name,
+	struct found *ret)
+{
+	struct region rg;
+	bool want_fine, fine = false;
+	if (a->slot >= 0)
+		return not_here(cl);
+	if (a->kind == KIND_REGION)
+		for (int k = KIND_ENTITIES; k < N_KINDS; k++)
+			if (is_name(name, kind_name[k]))
+				return give_kind(cl, n, k, ret);
+	int slot = slot_of_name(&n.shelf->key, name, &want_fine);
+	if (slot < 0)
+		return not_here(cl);
+	int r = load_region(cl, n, a, a->kind, &rg);
+	if (r < 0)
+		return r;
+	r = give_chunk(cl, n, a, &rg, (unsigned)slot, ret, &fine);
+	region_unload(cl, &rg);
+	if (r < 0 || fine == want_fine)
+		return r;
+	nodes_put(cl->fs->nodes, ret->node.shelf, 1);
+	return not_here(cl);
+}
+
+static int lookup(struct call *cl, struct node n, struct span name, struct found *ret)
+{
+	CLEANUP_AT struct at a;
+	int r = where(cl, n, &a);
+	if (r == 0)
+		r = is_region(n) ? lookup_region(cl, n, &a, name, ret)
+				 : lookup_world(cl, n, &a, name, ret);
+	if (r == E_NOTFOUND)
+		ret->ttl = TTL_FOREVER;
+	return r;
+}
+
+/* ---- listing ---- */
+
+/* Hand an entry over; false when there is no more room. */
+static bool emit(struct call *cl, const char *name, struct found *f, uint64_t next, list_fn fn,
+	void *ctx)
+{
+	if (fn(ctx, span_of(name, strlen(name)), f, next))
+		return true;
+	if (f->node.shelf)
+		nodes_put(cl->fs->nodes, f->node.shelf, 1);
+	return false;
+}
+
+static int list_world(struct call *cl, struct node n, const struct at *a, uint64_t off, list_fn fn,
+	void *ctx)
+{
+	CLEANUP_PIECE struct piece *names = NULL;
+	const struct world_node *w = a->node;
+	struct found f;
+	for (; off < w->count; off++) {
+		int r = give_world(cl, n, w->first + (uint32_t)off, &f);
+		if (r < 0)
+			return r;
+		if (!emit(cl, a->tree->node[w->first + off].name, &f, off + 1, fn, ctx))
+			return 0;
+	}
+	int r = a->place ? region_names(cl, a->place, &names) : 0;
+	if (r < 0 || !names)
+		return r;
+	const struct region_name *v = (const struct region_name *)(const void *)names->data.p;
+	size_t count = names->data.n / sizeof *v;
+	for (uint64_t i = off - w->count; i < count; i++) {
+		char text[64];
+		snprintf(text, sizeof text, "r.%d.%d", v[i].x, v[i].z);
+		r = give_region(cl, n, v[i].x, v[i].z, &f);
+		if (r < 0)
+			return r;
+		if (!emit(cl, text, &f, w->count + i + 1, fn, ctx))
+			return 0;
+	}
+	return 0;
+}
+
+/* A chunk whose group cannot be read is listed all the same; looking at it gives the error. */
+static void make_unknown(struct call *cl, struct node n, uint32_t slot, struct found *f)
+{
+	report(cl, n);
+	cl->e = ERR_INIT;
+	*f = (struct found){.st = {.st_ino = region_ino(cl, n, slot), .st_mode = S_IFREG | 0444}};
+}
+
+/* `first`: the offset of slot 0. */
+static int list_chunks(struct call *cl, struct node n, const struct at *a, uint64_t off,
+	unsigned first, list_fn fn, void *ctx)
+{
+	struct region rg;
+	int r = load_region(cl, n, a, a->kind, &rg);
+	if (r == E_NOTFOUND)
+		return 0; /* only entities or poi here */
+	if (r < 0)
+		return r;
+	if (off == first)
+		region_ahead_tables(cl, &rg);
+	for (unsigned slot = (unsigned)off - first; slot < REGION_SLOTS && r == 0; slot++) {
+		struct found f;
+		bool fine = true;
+		char text[80];
+		if (!region_has_chunk(&rg, slot))
+			continue;
+		r = give_chunk(cl, n, a, &rg, slot, &f, &fine);
+		if (r == E_NOMEM)
+			break;
+		if (r < 0)
+			make_unknown(cl, n, (uint32_t)a->kind * KIND_STEP + 1 + slot, &f);
+		r = 0;
+		chunk_name(&n.shelf->key, slot, fine ? NBT_TAIL : DAMAGED_TAIL, text);
+		if (!emit(cl, text, &f, first + slot + 1, fn, ctx))
+			break;
+	}
+	region_unload(cl, &rg);
+	return r;
+}
+
+/* Offsets: 0 and 1 are entities/ and poi/, behind them are the chunks. */
+static int list_region(struct call *cl, struct node n, const struct at *a, uint64_t off,
+	list_fn fn, void *ctx)
+{
+	if (a->slot >= 0)
+		return err_set(&cl->e, E_FORMAT, 0, "not a directory");
+	if (a->kind != KIND_REGION)
+		return list_chunks(cl, n, a, off, 0, fn, ctx);
+	/* The two directories come first: a listing that stops early still has them. */
+	for (; off < 2; off++) {
+		struct found f;
+		int kind = KIND_ENTITIES + (int)off;
+		int r = give_kind(cl, n, kind, &f);
+		if (r == E_NOTFOUND)
+			continue;
+		if (r < 0)
+			return r;
+		if (!emit(cl, kind_name[kind], &f, off + 1, fn, ctx))
+			return 0;
+	}
+	return list_chunks(cl, n, a, off, 2, fn, ctx);
+}
+
+static int list(struct call *cl, struct node n, uint64_t off, list_fn fn, void *ctx)
+{
+	CLEANUP_AT struct at a;
+	int r = where(cl, n, &a);
+	if (r < 0)
+		return r;
+	return is_region(n) ? list_region(cl, n, &a, off, fn, ctx)
+			    : list_world(cl, n, &a, off, fn, ctx);
+}
+
+/* ---- contents ---- */
+
+/* A chunk's bytes: NBT in *nbt, or where the raw bytes are. */
+static int open_chunk(struct call *cl, struct node n, const struct at *a, struct region *rg,
+	struct region_chunk *ch, struct piece **nbt)
+{
+	if (!is_region(n) || a->slot < 0)
+		return err_set(&cl->e, E_FORMAT, 0, "not a file");
+	int r = load_region(cl, n, a, a->kind, rg);
+	if (r < 0)
+		return r;
+	r = region_chunk(cl, rg, (unsigned)a->slot, ch);
+	if (r == 0 && ch->fine)
+		r = region_chunk_nbt(cl, rg, (unsigned)a->slot, nbt);
+	if (r < 0)
+		region_unload(cl, rg);
+	return r;
+}
+
+static int read_(struct call *cl, struct node n, uint64_t off, size_t size, struct reading *ret)
+{
+	CLEANUP_AT struct at a;
+	CLEANUP_PIECE struct piece *nbt = NULL;
+	struct region rg;
+	struct region_chunk ch;
+	*ret = (struct reading){0};
+	int r = where(cl, n, &a);
+	if (r == 0)
+		r = open_chunk(cl, n, &a, &rg, &ch, &nbt);
+	if (r < 0)
+		return r;
+	if (nbt && nbt->data.n != ch.size) {
+		r = err_set(&cl->e, E_CORRUPT, 0, "a chunk has another length than it should");
+	} else if (nbt) {
+		ret->data = span_sub(nbt->data, off < ch.size ? (size_t)off : (size_t)ch.size, size);
+		ret->hold = TAKE_PTR(nbt);
+	} else if (off < ch.size) {
+		uint64_t left = ch.size - off;
+		r = file_read(cl, &rg.en.content, rg.en.size, ch.off + off,
+			size < left ? size : (size_t)left, ret);
+	}
+	region_unload(cl, &rg);
+	return r;
+}
+
+/* ---- extended attributes ---- */
+
+static int put_text(struct buf *out, const char *name, const char *value, struct err *e)
+{
+	int r = put_str(out, name, e);
+	return r < 0 ? r : put_str(out, value, e);
+}
+
+static int put_number(struct buf *out, const char *name, long long v, struct err *e)
+{
+	char text[32];
+	snprintf(text, sizeof text, "%lld", v);
+	return put_text(out, name, text, e);
+}
+
+/* Sorted by name, as lists of attributes are. */
+static int put_info(struct buf *out, const char *dimension, struct span nbt, struct err *e)
+{
+	struct chunk_info info = {0};
+	struct err ignored = ERR_INIT;
+	int r = 0;
+	/* What stands in front of damage is still worth telling. */
+	(void)!chunk_info_read(nbt, &info, &ignored);
+	if (info.data_version)
+		r = put_number(out, "user.mcfs.data_version", info.data_version, e);
+	if (r == 0)
+		r = put_text(out, "user.mcfs.dimension", dimension, e);
+	if (r == 0 && info.has_inhabited)
+		r = put_number(out, "user.mcfs.inhabited_time", info.inhabited_time, e);
+	if (r == 0 && info.has_last_update)
+		r = put_number(out, "user.mcfs.last_update", info.last_update, e);
+	if (r == 0 && info.status[0])
+		r = put_text(out, "user.mcfs.status", info.status, e);
+	return r;
+}
+
+static int xattrs(struct call *cl, struct node n, struct buf *out)
+{
+	CLEANUP_AT struct at a;
+	CLEANUP_PIECE struct piece *nbt = NULL;
+	struct region rg;
+	struct region_chunk ch;
+	int r = where(cl, n, &a);
+	if (r < 0 || !a.place)
+		return r;
+	const char *dimension = a.tree->worlds.v[a.node->dim].name;
+	if (a.slot < 0)
+		return put_text(out, "user.mcfs.dimension", dimension, &cl->e);
+	r = open_chunk(cl, n, &a, &rg, &ch, &nbt);
+	if (r < 0)
+		return r;
+	if (nbt) {
+		r = put_info(out, dimension, nbt->data, &cl->e);
+	} else {
+		r = put_text(out, "user.mcfs.dimension", dimension, &cl->e);
+		if (r == 0)
+			r = put_text(out, "user.mcfs.problem", ch.problem, &cl->e);
+	}
+	region_unload(cl, &rg);
+	return r;
+}
+
+static int name(struct call *cl, struct node n, struct buf *out, struct node *ret_parent)
+{
+	CLEANUP_AT struct at a;
+	const struct shelf_key *k = &n.shelf->key;
+	char text[160];
+	if (k->kind == SHELF_SNAP)
+		return top_view.name(cl, n, out, ret_parent);
+	int r = where(cl, n, &a);
+	if (r < 0)
+		return r;
+	if (!is_region(n)) {
+		uint32_t parent = a.node->parent;
+		*ret_parent = parent ? (struct node){n.shelf, parent}
+				     : (struct node){n.shelf->parent, FACE_CHUNKS};
+		return buf_add(out, a.node->name, strlen(a.node->name), &cl->e);
+	}
+	/* The dimension's directory is on the shelf above, or is the face itself. */
+	bool face = n.shelf->parent->key.kind == SHELF_SNAP;
+	*ret_parent = (struct node){n.shelf->parent, face ? (uint32_t)FACE_CHUNKS : k->dim};
+	int len = snprintf(text, sizeof text, "r.%d.%d%s%s", k->x, k->z, a.kind ? "/" : "",
+		a.kind ? kind_name[a.kind] : "");
+	if (a.slot >= 0) {
+		text[len] = '/';
+		chunk_name(k, (unsigned)a.slot, "", text + len + 1);
+	}
+	return buf_add(out, text, strlen(text), &cl->e);
+}
+
+const struct view chunk_view = {
+	.getattr = getattr,
+	.lookup = lookup,
+	.list = list,
+	.read = read_,
+	.xattrs = xattrs,
+	.name = name,
+};

@@ -1,0 +1,38 @@
+/* mount.h - a store as a file system: mount it, serve until it is unmounted.
+ *
+ * The tree and its costs: docs/MOUNT.md. */
+#ifndef MCFS_FS_MOUNT_H
+#define MCFS_FS_MOUNT_H
+
+#include <stdbool.h>
+
+#include "engine/snapshot/snapobj.h"
+
+struct mount_options {
+	const char *point;    /* where */
+	const char *dir;      /* the store's directory, to see changes; NULL: not local */
+	const char *snapshot; /* show only this one, at the root; NULL: all */
+	const char *source;   /* what /proc/mounts shows */
+	const char *kernel_options; /* more for the kernel ("noexec"), or NULL */
+	size_t cache_bytes;   /* decoded data; see mount_store_cache() */
+	unsigned threads;     /* that serve requests; 0: processors + 2 */
+	bool allow_other;
+	struct log log;
+	/* Called once, when the mount serves requests. */
+	void (*ready)(void *ctx);
+	void *ready_ctx;
+};
+
+#define MOUNT_CACHE_DEFAULT ((size_t)256 << 20)
+#define MOUNT_CACHE_MIN ((size_t)16 << 20)
+/* The part of the cache that the store is to be opened with. */
+size_t mount_store_cache(size_t cache_bytes);
+
+/* Serve until unmounted or told to end (SIGTERM, SIGINT, SIGHUP). The store stays the caller's. */
+int mount_run(struct store *s, const struct mount_options *opt, struct err *e) MUST_CHECK;
+
+/* Unmount what is mounted at `point`; `lazy`: also when it is in use. E_USAGE when there is no mount
+ * of mcfs. */
+int mount_end(const char *point, bool lazy, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,47 @@
+/* worldview.h - the worlds of a snapshot, found when they are first asked for and kept for the
+ * snapshots that were looked at last. Only for fs/. */
+#ifndef MCFS_FS_WORLDVIEW_H
+#define MCFS_FS_WORLDVIEW_H
+
+#include "engine/anvil/worlds.h"
+#include "fs/fs.h"
+
+enum { KIND_REGION, KIND_ENTITIES, KIND_POI, N_KINDS };
+extern const char *const kind_name[N_KINDS];
+
+/* A directory of the chunk view above the regions: part of a world's path, or of a dimension's. */
+struct world_node {
+	char *name;
+	uint32_t parent, first, count; /* children are neighbours */
+	int dim;		       /* -1: none */
+	mode_t mode;		       /* permissions */
+	uid_t uid;
+	gid_t gid;
+	struct timestamp mtime;
+};
+
+struct world_place {
+	char *edit_name;	     /* what WorldEdit knows the dimension by */
+	struct content dir[N_KINDS]; /* EMPTY: there is none */
+};
+
+struct world_tree {
+	_Atomic unsigned refs;
+	struct worlds worlds;
+	struct world_place *place; /* one for each dimension */
+	struct world_node *node;   /* number 0 is the root */
+	uint32_t n_nodes;
+};
+
+struct world_cache;
+int world_cache_new(struct world_cache **ret, struct err *e) MUST_CHECK;
+void world_cache_free(struct world_cache *w);
+int world_tree_get(struct call *cl, struct snap *sn, struct world_tree **ret) MUST_CHECK;
+void world_tree_unref(struct world_tree *t);
+static inline void cleanup_world_treep(struct world_tree **t)
+{
+	world_tree_unref(*t);
+}
+#define CLEANUP_WORLD_TREE __attribute__((cleanup(cleanup_world_treep)))
+
+#endif

@@ -1,0 +1,26 @@
+#!/bin/bash
+# The main job on the demo world: create, play, snapshot, and back to each moment.
+. "${0%/*}/lib.sh"
+. "${0%/*}/history.sh"
+
+for layout in classic 26.1; do
+	check "layout $layout: create and play"
+	begin_history
+	"$MCFS_DEMO_WORLD" create "$live" --regions 1 --layout "$layout" --seed 7
+	moment 0
+	plays='1 2 3 4'
+	[ "$layout" = classic ] || plays='1 2'
+	for moments in $plays; do
+		"$MCFS_DEMO_WORLD" play "$live" --minutes 10 --seed "$moments"
+		moment "$moments"
+	done
+	moments=$((moments + 1))
+	"$MCFS_DEMO_WORLD" verify "$live" >/dev/null
+	end_history
+
+	check "only what changed is added"
+	first=$("$MCFS" -s "$work/exact" --json list | grep -oE '"added_bytes":[0-9]+' | head -n 1 | cut -d: -f2)
+	last=$("$MCFS" -s "$work/exact" --json list | grep -oE '"added_bytes":[0-9]+' | tail -n 1 | cut -d: -f2)
+	[ "$last" -gt 0 ] && [ "$last" -lt $((first / 2)) ] || fail "first $first bytes, last $last bytes"
+	rm -rf "$work"/{exact,discard,live,moment-*}
+done

@@ -1,0 +1,206 @@
+/* config: opens with its secret only, and not at all once a byte of it was changed. */
+#include "tests/unit/support.h"
+
+static struct buf good;
+static struct store_config made = {.slack = SLACK_DISCARD, .created = 1700000000};
+
+static int setup(void **state)
+{
+	(void)state;
+	struct keys *k = NULL;
+	if (crypto_init(NULL) < 0)
+		return -1;
+	crypto_random(made.id.b, ID_BYTES);
+	int r = config_create(&made, &test_secret, &good, &k, NULL);
+	keys_free(k);
+	return r;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	buf_free(&good);
+	return 0;
+}
+
+static int unlock(struct span s, const struct secret *secret, struct err *e)
+{
+	struct keys *k = NULL;
+	struct store_config cfg;
+	int r = config_unlock(s, secret, &cfg, &k, e);
+	if (r == 0) {
+		assert_non_null(k);
+		assert_memory_equal(cfg.id.b, made.id.b, ID_BYTES);
+		assert_int_equal(cfg.slack, made.slack);
+		assert_int_equal(cfg.created, made.created);
+	} else {
+		assert_null(k);
+	}
+	keys_free(k);
+	return r;
+}
+
+static void test_opens(void **state)
+{
+	(void)state;
+	struct store_config cfg;
+	bool passphrase, keyfile;
+	OK(unlock(buf_span(&good), &test_secret, e));
+	OK(config_peek(buf_span(&good), &cfg, &passphrase, &keyfile, e));
+	assert_memory_equal(cfg.id.b, made.id.b, ID_BYTES);
+	assert_false(passphrase);
+	assert_true(keyfile);
+	/* Readable, and the secret is not in it. */
+	assert_null(memmem(good.p, good.len, test_secret.value.p, 16));
+	for (size_t i = 0; i < good.len; i++)
+		assert_true(good.p[i] == '\n' || (good.p[i] >= ' ' && good.p[i] < 127));
+}
+
+static void test_wrong_secret(void **state)
+{
+	(void)state;
+	uint8_t wrong[KEY_BYTES];
+	memcpy(wrong, test_secret.value.p, KEY_BYTES);
+	wrong[31] ^= 1;
+	FAILS(E_AUTH, unlock(buf_span(&good), &(struct secret){SECRET_KEYFILE, {wrong, KEY_BYTES}}, e));
+	FAILS(E_AUTH, unlock(buf_span(&good),
+			&(struct secret){SECRET_PASSPHRASE, test_secret.value}, e));
+}
+
+static void test_passphrase(void **state)
+{
+	(void)state;
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct keys *k = NULL;
+	struct store_config cfg = made;
+	bool passphrase, keyfile;
+	struct secret s = {SECRET_PASSPHRASE, text("correct horse")};
+	OK(config_create(&cfg, &s, &b, &k, e));
+	keys_free(k);
+	OK(config_peek(buf_span(&b), &cfg, &passphrase, &keyfile, e));
+	assert_true(passphrase);
+	assert_false(keyfile);
+	OK(unlock(buf_span(&b), &s, e));
+	FAILS(E_AUTH, unlock(buf_span(&b), &(struct secret){SECRET_PASSPHRASE, text("correct Horse")}, e));
+	FAILS(E_AUTH, unlock(buf_span(&b), &(struct secret){SECRET_PASSPHRASE, text("")}, e));
+	FAILS(E_AUTH, unlock(buf_span(&b), &test_secret, e));
+}
+
+static void test_every_byte(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < good.len; i++)
+		for (int bit = 0; bit < 8; bit++) {
+			struct err err = ERR_INIT;
+			good.p[i] ^= (uint8_t)(1u << bit);
+			int r = unlock(buf_span(&good), &test_secret, &err);
+			good.p[i] ^= (uint8_t)(1u << bit);
+			if (r != E_CORRUPT && r != E_AUTH && r != E_UNSUPPORTED)
+				fail_msg("byte %zu bit %d: %d '%s'", i, bit, r, err.msg);
+			assert_true(err.msg[0]);
+		}
+}
+
+static void test_every_length(void **state)
+{
+	(void)state;
+	for (size_t n = 0; n < good.len; n++) {
+		uint8_t *copy = malloc(n ? n : 1);
+		struct err err = ERR_INIT;
+		memcpy(copy, good.p, n);
+		int r = unlock(span_of(copy, n), &test_secret, &err);
+		if (r != E_CORRUPT && r != E_AUTH && r != E_UNSUPPORTED)
+			fail_msg("cut to %zu bytes: %d '%s'", n, r, err.msg);
+		free(copy);
+	}
+}
+
+/* Each line gone, twice, and all in another order. */
+static void test_every_line(void **state)
+{
+	(void)state;
+	const char *line = (const char *)good.p, *end = line + good.len;
+	while (line < end) {
+		const char *next = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1;
+		CLEANUP_BUF struct buf b = BUF_INIT;
+		OK(buf_add(&b, good.p, (size_t)(line - (const char *)good.p), e));
+		OK(buf_add(&b, next, (size_t)(end - next), e));
+		struct err err = ERR_INIT;
+		assert_true(unlock(buf_span(&b), &test_secret, &err) < 0);
+		b.len = 0;
+		OK(buf_add(&b, good.p, (size_t)(next - (const char *)good.p), e));
+		OK(buf_add(&b, line, (size_t)(end - line), e));
+		assert_true(unlock(buf_span(&b), &test_secret, &err) < 0);
+		b.len = 0;
+		OK(buf_add(&b, line, (size_t)(next - line), e));
+		OK(buf_add(&b, good.p, (size_t)(line - (const char *)good.p), e));
+		OK(buf_add(&b, next, (size_t)(end - next), e));
+		if (line != (const char *)good.p)
+			assert_true(unlock(buf_span(&b), &test_secret, &err) < 0);
+		line = next;
+	}
+}
+
+static int try_text(const char *s)
+{
+	struct err err = ERR_INIT;
+	struct keys *k = NULL;
+	struct store_config cfg;
+	bool a, b;
+	int r = config_unlock(text(s), &test_secret, &cfg, &k, &err);
+	keys_free(k);
+	if (r < 0)
+		assert_true(err.msg[0]);
+	(void)!config_peek(text(s), &cfg, &a, &b, NULL);
+	return r;
+}
+
+static void test_nonsense(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {"", "\n", "\n\n\n", "mcfs", "mcfs store 1\n",
+		"mcfs store 2\nid 00\n", "mcfs store 99999999999999999999\n", "mac \n",
+		"mcfs store 1\nmac 00\n",
+		"mcfs store 1\nslot keyfile wrapped=\n",
+		"mcfs store 1\nslot passphrase argon2id passes=4294967295 memory=4294967295 "
+		"salt=00000000000000000000000000000000 wrapped=00\nmac 00\n"};
+	for (size_t i = 0; i < N_OF(texts); i++)
+		assert_true(try_text(texts[i]) < 0);
+	char *many = calloc(1, 70000);
+	strcpy(many, "mcfs store 1\n");
+	for (int i = 0; i < 3000; i++)
+		strcat(many + 13 + 13 * i, "slot keyfile\n");
+	assert_true(try_text(many) < 0);
+	free(many);
+}
+
+static void test_keyfile(void **state)
+{
+	(void)state;
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	uint8_t key[KEY_BYTES], got[KEY_BYTES];
+	fill(key, sizeof key, 1);
+	OK(keyfile_format(&made.id, key, &b, e));
+	OK(keyfile_parse(buf_span(&b), got, e));
+	assert_memory_equal(got, key, KEY_BYTES);
+	for (size_t n = 0; n + 1 < b.len; n++)
+		FAILS(E_AUTH, keyfile_parse(span_of(b.p, n), got, e));
+	FAILS(E_AUTH, keyfile_parse(text("\nkey 00"), got, e));
+	FAILS(E_AUTH, keyfile_parse(text("store\nkey zz0102030405060708090a0b0c0d0e0f"
+					 "101112131415161718191a1b1c1d1e1f\n"), got, e));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_opens),
+		cmocka_unit_test(test_wrong_secret),
+		cmocka_unit_test(test_passphrase),
+		cmocka_unit_test(test_every_byte),
+		cmocka_unit_test(test_every_length),
+		cmocka_unit_test(test_every_line),
+		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_keyfile),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
