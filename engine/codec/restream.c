@@ -7,15 +7,22 @@
 #include "engine/base/cleanup.h"
 #include "engine/base/wire.h"
 #include "engine/codec/exact_deflate.h"
+#include "engine/codec/foreign.h"
 
 #define GZIP_HEADER 10
+#define ZLIB_HEADER 2
 #define KIND_ZLIB 0x10u
 #define KIND_GZIP 0x20u
+#define FOREIGN_ZLIB 0x31u
+#define FOREIGN_GZIP 0x32u
+/* A side larger than this share of its stream gains too little over keeping the stream. */
+#define SIDE_SHARE 2
 
 struct restreamer {
 	struct inflater *inf;
 	struct exact_deflate *def;
-	struct buf again; /* the stream as made for a proof */
+	struct foreign *foreign; /* made when first needed: most worlds never do */
+	struct buf again;	 /* the stream as made for a proof */
 };
 
 int restreamer_new(struct restreamer **ret, struct err *e)
@@ -40,6 +47,7 @@ void restreamer_free(struct restreamer *rs)
 		return;
 	inflater_free(rs->inf);
 	exact_deflate_free(rs->def);
+	foreign_free(rs->foreign);
 	buf_free(&rs->again);
 	free(rs);
 }
@@ -99,29 +107,98 @@ static int make_gzip(struct restreamer *rs, int level, struct span plain, struct
 	return r;
 }
 
-int restream_make(struct restreamer *rs, unsigned recipe, struct span plain, struct buf *out,
-	struct err *e)
+bool restream_has_side(unsigned recipe)
+{
+	return recipe == FOREIGN_ZLIB || recipe == FOREIGN_GZIP;
+}
+
+static int need_foreign(struct restreamer *rs, struct err *e)
+{
+	return rs->foreign ? 0 : foreign_new(&rs->foreign, e);
+}
+
+static int make_foreign(struct restreamer *rs, unsigned recipe, struct span side,
+	struct span plain, size_t max, struct buf *out, struct err *e)
+{
+	bool gzip = recipe == FOREIGN_GZIP;
+	size_t head = gzip ? GZIP_HEADER : ZLIB_HEADER;
+	struct span header = gzip ? plain : side;
+	if (header.n < head)
+		return err_set(e, E_CORRUPT, 0, "a stream without its header");
+	struct span body = gzip ? span_sub(plain, head, plain.n) : plain;
+	int r = need_foreign(rs, e);
+	if (r == 0)
+		r = buf_add(out, header.p, head, e);
+	if (r == 0)
+		r = foreign_make(rs->foreign, gzip ? side : span_sub(side, head, side.n), body, max,
+			out, e);
+	if (r == 0 && gzip)
+		r = put_u32(out, (uint32_t)crc32_z(0, body.p, body.n), e);
+	if (r == 0 && gzip)
+		r = put_u32(out, (uint32_t)body.n, e);
+	uint8_t adler[4];
+	set_be32(adler, gzip ? 0 : (uint32_t)adler32_z(1, body.p, body.n));
+	return r < 0 || gzip ? r : buf_add(out, adler, sizeof adler, e);
+}
+
+int restream_make(struct restreamer *rs, unsigned recipe, struct span side, struct span plain,
+	size_t max, struct buf *out, struct err *e)
 {
 	int level = (int)(recipe & 0xf);
+	if (restream_has_side(recipe))
+		return make_foreign(rs, recipe, side, plain, max, out, e);
 	if (level >= 1 && level <= 9 && (recipe & ~0xfu) == KIND_ZLIB)
 		return exact_deflate(rs->def, level, EXACT_ZLIB, plain, out, e);
 	if (level >= 1 && level <= 9 && (recipe & ~0xfu) == KIND_GZIP)
 		return make_gzip(rs, level, plain, out, e);
-	return err_set(e, E_CORRUPT, 0, "unknown recipe 0x%x for a stream", recipe);
+	return err_set(e, E_UNSUPPORTED, 0, "unknown recipe 0x%x for a stream: use a newer mcfs",
+		recipe);
 }
 
-static int makes(struct restreamer *rs, unsigned recipe, struct span stream, struct span plain,
-	bool *ret, struct err *e)
+static int makes(struct restreamer *rs, unsigned recipe, struct span side, struct span stream,
+	struct span plain, bool *ret, struct err *e)
 {
 	rs->again.len = 0;
-	int r = restream_make(rs, recipe, plain, &rs->again, e);
+	int r = restream_make(rs, recipe, side, plain, stream.n, &rs->again, e);
 	*ret = r == 0 && rs->again.len == stream.n &&
 	       memcmp(rs->again.p, stream.p, stream.n) == 0;
 	return r;
 }
 
+/* Describe what the classic recipes do not make; kept only when it is small. */
+static int prove_foreign(struct restreamer *rs, unsigned kind, struct span stream,
+	struct span plain, unsigned *ret_recipe, struct buf *side, struct err *e)
+{
+	bool gzip = kind == KIND_GZIP, same = false;
+	size_t head = gzip ? GZIP_HEADER : ZLIB_HEADER, tail = gzip ? 8 : 4, start = side->len;
+	struct span deflate = span_sub(stream, head, stream.n - head - tail);
+	struct span body = gzip ? span_sub(plain, head, plain.n) : plain;
+	struct err own = ERR_INIT;
+	unsigned recipe = gzip ? FOREIGN_GZIP : FOREIGN_ZLIB;
+	int r = need_foreign(rs, e);
+	if (r == 0 && !gzip)
+		r = buf_add(side, stream.p, head, e);
+	if (r < 0)
+		return r;
+	r = foreign_describe(rs->foreign, deflate, body, side, &own);
+	if (r == 0 && side->len - start <= stream.n / SIDE_SHARE) {
+		r = makes(rs, recipe, span_of(side->p + start, side->len - start), stream, plain,
+			&same, &own);
+	}
+	if (r == 0 && same) {
+		*ret_recipe = recipe;
+		return 0;
+	}
+	side->len = start;
+	if (r == E_NOMEM) {
+		*e = own;
+		return r;
+	}
+	return 0;
+}
+
 int restream_prove(struct restreamer *rs, unsigned guess, struct span stream, struct span plain,
-	unsigned *ret_recipe, struct err *e)
+	unsigned *ret_recipe, struct buf *side, struct err *e)
 {
 	/* Behind the guess, the other levels that share its header; 6 and 9 for gzip, whose header
 	 * says nothing. Real worlds need the first in 99.9 % of all cases. */
@@ -133,7 +210,7 @@ int restream_prove(struct restreamer *rs, unsigned guess, struct span stream, st
 	*ret_recipe = RECIPE_NONE;
 	for (int i = 0; try && i < 4 && try[i]; i++) {
 		bool same;
-		int r = makes(rs, kind | try[i], stream, plain, &same, e);
+		int r = makes(rs, kind | try[i], (struct span){NULL, 0}, stream, plain, &same, e);
 		if (r < 0)
 			return r;
 		if (same) {
@@ -141,5 +218,5 @@ int restream_prove(struct restreamer *rs, unsigned guess, struct span stream, st
 			return 0;
 		}
 	}
-	return 0;
+	return prove_foreign(rs, kind, stream, plain, ret_recipe, side, e);
 }

@@ -7,9 +7,14 @@
  *   0          none: the stream itself is the plain form
  *   0x11..0x19 zlib stream, deflate as zlib makes it at level 1..9
  *   0x21..0x29 gzip stream, the same; the plain form starts with the 10 header bytes
+ *   0x31       zlib stream of another writer: its 2 header bytes and what foreign.h tells of it are
+ *              kept beside the plain form, as its "side"
+ *   0x32       gzip stream of another writer, the same; the 10 header bytes are in the plain form
  */
 #ifndef MCFS_CODEC_RESTREAM_H
 #define MCFS_CODEC_RESTREAM_H
+
+#include <stdbool.h>
 
 #include "engine/codec/inflate.h"
 
@@ -24,11 +29,15 @@ void restreamer_free(struct restreamer *rs);
  * of this kind or inflates to more than `max`. */
 int restream_open(struct restreamer *rs, enum stream_wrap wrap, struct span stream, size_t max,
 	struct buf *plain, unsigned *ret_recipe, struct err *e) MUST_CHECK;
-/* Find the recipe that makes `stream` from `plain`, starting with `guess`; RECIPE_NONE if none. */
+/* Find the recipe that makes `stream` from `plain`, starting with `guess`; RECIPE_NONE if none. What
+ * the recipe needs beside the plain form is appended to *side: nothing for classic zlib. */
 int restream_prove(struct restreamer *rs, unsigned guess, struct span stream, struct span plain,
-	unsigned *ret_recipe, struct err *e) MUST_CHECK;
-/* Make the stream: appended to *out. E_CORRUPT for a recipe this version does not know. */
-int restream_make(struct restreamer *rs, unsigned recipe, struct span plain, struct buf *out,
-	struct err *e) MUST_CHECK;
+	unsigned *ret_recipe, struct buf *side, struct err *e) MUST_CHECK;
+/* Make the stream, at most `max` bytes: appended to *out. E_UNSUPPORTED for a recipe this version
+ * does not know, E_CORRUPT for a side that does not fit. */
+int restream_make(struct restreamer *rs, unsigned recipe, struct span side, struct span plain,
+	size_t max, struct buf *out, struct err *e) MUST_CHECK;
+/* Does the recipe come with a side? */
+bool restream_has_side(unsigned recipe);
 
 #endif

@@ -271,7 +271,7 @@ bool hex_parse(const char *s, size_t n_bytes, void *out)
 {
 	size_t got;
 	const char *end;
-	return strlen(s) == 2 * n_bytes &&
+	return strlen(s) == 2 * n_bytes && strspn(s, "0123456789abcdef") == 2 * n_bytes &&
 	       sodium_hex2bin(out, n_bytes, s, 2 * n_bytes, NULL, &got, &end) == 0 &&
 	       got == n_bytes && *end == 0;
 }

@@ -13,7 +13,10 @@
 #define STUB_BYTES 5 /* the record of an external chunk: a length of 1 and the type */
 #define READER_CACHE ((size_t)8 << 20)
 #define NO_GROUP LAYOUT_GROUPS
-#define RECIPE_KIND_ZLIB 0x10u /* restream.h: 0x11 to 0x19 */
+/* restream.h: 0x11 to 0x19, 0x21 to 0x29. These need nothing beside the plain form. */
+#define RECIPE_KIND(recipe) ((recipe) & ~0xfu)
+#define KIND_ZLIB 0x10u
+#define KIND_GZIP 0x20u
 
 /* One version of the file, opened: by its layout where it has one, else through a reader. */
 struct version {
@@ -244,7 +247,7 @@ static int load_nbt(struct version *v, unsigned slot, const struct diff_chunk *a
 		return r;
 	/* What is stored inflated need not be deflated for it. A gzip stream's header would be in
 	 * front: rare enough to take the long way. */
-	if (gs && (gs->recipe & ~0xfu) == RECIPE_KIND_ZLIB)
+	if (gs && RECIPE_KIND(gs->recipe) == KIND_ZLIB)
 		r = group_nbt(buf_span(&v->plain->data), gs, &v->nbt, e);
 	else
 		r = decode_record(v, slot, at, &own, e);
@@ -293,7 +296,9 @@ static bool compare_stored(const struct version *a, const struct version *b,
 	*ret = false;
 	if (ga->check != gb->check)
 		return true;
-	if (ga->recipe != gb->recipe || ga->filtered != gb->filtered)
+	if (ga->recipe != gb->recipe || ga->filtered != gb->filtered ||
+		(ga->recipe != RECIPE_NONE && RECIPE_KIND(ga->recipe) != KIND_ZLIB &&
+			RECIPE_KIND(ga->recipe) != KIND_GZIP))
 		return false;
 	*ret = ga->plain_len == gb->plain_len &&
 	       memcmp(a->plain->data.p + ga->plain_off, b->plain->data.p + gb->plain_off,

@@ -21,7 +21,8 @@ enum diff_chunk_change {
 struct diff_chunk {
 	int64_t x, z; /* absolute; from 0 to 31 when the file's name tells no place */
 	enum diff_chunk_change change;
-	bool unreadable; /* on one side or both it is there, but cannot be decoded */
+	bool unreadable; /* on one side or both it is there, but cannot be decoded; of chunks that
+			  * came or went only the header is looked at, not the stream */
 };
 
 /* Chunks whose NBT is larger count as unreadable. */

@@ -30,7 +30,8 @@ struct parsed {
 	struct store_config cfg;
 	struct slot slots[CONFIG_MAX_SLOTS];
 	int n_slots;
-	struct span authenticated; /* all before the mac line */
+	struct span authenticated; /* all before the mac line, which is the last */
+	bool ends;
 	uint8_t mac[NAME_BYTES];
 	bool has_mac, has_id;
 };
@@ -197,12 +198,15 @@ static int parse(struct span text, struct parsed *p, struct err *e)
 			return err_set(e, E_CORRUPT, 0, "the store's config is cut short");
 		*nl = 0;
 		next = nl + 1;
+		p->ends = next == copy + text.n;
 		int r = parse_line(p, line, e);
 		if (r == E_CORRUPT)
 			return err_set(e, r, 0, "the store's config has a bad line: '%.40s'", line);
 		if (r < 0)
 			return r;
 	}
+	if (p->has_mac && !p->ends)
+		return err_set(e, E_CORRUPT, 0, "the store's config has something behind its end");
 	if (!p->has_mac || !p->has_id || p->n_slots == 0)
 		return err_set(e, E_CORRUPT, 0, "the store's config is cut short");
 	return 0;

@@ -17,7 +17,7 @@ enum { FILTER_NONE = 0, FILTER_SHORTS = 1 };
 
 static unsigned type_of_recipe(unsigned recipe)
 {
-	return (recipe & ~0xfu) == 0x20 ? TYPE_GZIP : TYPE_ZLIB;
+	return (recipe & ~0xfu) == 0x20 || recipe == 0x32 ? TYPE_GZIP : TYPE_ZLIB;
 }
 
 int group_parse(struct span plain, struct group_slot slots[GROUP_SLOTS], struct err *e)
@@ -36,10 +36,13 @@ int group_parse(struct span plain, struct group_slot slots[GROUP_SLOTS], struct 
 		s->canon_len = (uint32_t)rd_var_max(&r, CANON_MAX);
 		s->plain_len = (uint32_t)rd_var_max(&r, PLAIN_MAX);
 		s->check = rd_u32(&r);
+		if (restream_has_side(s->recipe))
+			s->side_len = (uint32_t)rd_var_max(&r, PLAIN_MAX);
 		s->canon_off = (uint32_t)canon;
 		s->plain_off = (uint32_t)bodies;
+		s->side_off = s->plain_off + s->plain_len;
 		canon += s->canon_len;
-		bodies += s->plain_len;
+		bodies += (uint64_t)s->plain_len + s->side_len;
 		if (s->canon_len < RECORD_HEAD || canon > CANON_MAX || bodies > PLAIN_MAX ||
 			filter > FILTER_SHORTS ||
 			(s->recipe == RECIPE_NONE &&
@@ -48,8 +51,10 @@ int group_parse(struct span plain, struct group_slot slots[GROUP_SLOTS], struct 
 	}
 	if (r.bad || rd_left(&r) != bodies)
 		return err_set(e, E_CORRUPT, 0, "table of a chunk group is not well formed");
-	for (int i = 0; i < GROUP_SLOTS; i++)
+	for (int i = 0; i < GROUP_SLOTS; i++) {
 		slots[i].plain_off += (uint32_t)(plain.n - bodies);
+		slots[i].side_off += (uint32_t)(plain.n - bodies);
+	}
 	return 0;
 }
 
@@ -85,7 +90,8 @@ int group_record(struct restreamer *rs, struct span plain, const struct group_sl
 		body = buf_span(&nbt);
 	}
 	if (r == 0)
-		r = restream_make(rs, slot->recipe, body, out, e);
+		r = restream_make(rs, slot->recipe, span_sub(plain, slot->side_off, slot->side_len),
+			body, slot->canon_len, out, e);
 	if (r == 0 && out->len - start != slot->canon_len)
 		r = err_set(e, E_CORRUPT, 0, "a chunk's stream came out as %zu bytes instead of %u",
 			out->len - start, slot->canon_len);
@@ -106,10 +112,11 @@ static unsigned known_recipe(struct span known, const struct group_slot *old, si
 	return old->recipe;
 }
 
-/* Inflate, prove and filter one stream behind bodies->len. RECIPE_NONE leaves *bodies as it was. */
+/* Inflate, prove and filter one stream behind bodies->len; its side goes to *side. RECIPE_NONE leaves
+ * *bodies as it was. */
 static int open_body(struct restreamer *rs, struct span rec, uint32_t check, struct span known,
-	const struct group_slot *old, struct buf *bodies, unsigned *ret_recipe, bool *ret_filtered,
-	struct err *e)
+	const struct group_slot *old, struct buf *bodies, struct buf *side, unsigned *ret_recipe,
+	bool *ret_filtered, struct err *e)
 {
 	size_t start = bodies->len;
 	size_t room = start < GROUP_PLAIN_MAX ? GROUP_PLAIN_MAX - start : 0;
@@ -129,10 +136,10 @@ static int open_body(struct restreamer *rs, struct span rec, uint32_t check, str
 	*ret_filtered = wrap == WRAP_ZLIB && nbt_filter_apply(p, n);
 	*ret_recipe = known_recipe(known, old, rec.n, check, span_of(p, n), *ret_filtered);
 	if (*ret_recipe != RECIPE_NONE)
-		return 0;
+		return buf_add(side, known.p + old->side_off, old->side_len, e);
 	if (*ret_filtered)
 		nbt_filter_undo(p, n);
-	r = restream_prove(rs, guess, stream, span_of(p, n), ret_recipe, e);
+	r = restream_prove(rs, guess, stream, span_of(p, n), ret_recipe, side, e);
 	if (r < 0 || *ret_recipe == RECIPE_NONE)
 		bodies->len = start;
 	else if (*ret_filtered)
@@ -149,7 +156,8 @@ static int encode_slot(struct restreamer *rs, const struct keys *k, struct span 
 	bool filtered;
 	uint32_t check = (uint32_t)keyed_check(k, rec);
 	size_t start = bodies->len;
-	int r = open_body(rs, rec, check, known, old, bodies, &recipe, &filtered, e);
+	CLEANUP_BUF struct buf side = BUF_INIT;
+	int r = open_body(rs, rec, check, known, old, bodies, &side, &recipe, &filtered, e);
 	if (r == 0 && recipe == RECIPE_NONE) {
 		filtered = false;
 		r = buf_add(bodies, rec.p + 4, rec.n - 4, e);
@@ -164,7 +172,9 @@ static int encode_slot(struct restreamer *rs, const struct keys *k, struct span 
 		r = put_var(table, bodies->len - start, e);
 	if (r == 0)
 		r = put_u32(table, check, e);
-	return r;
+	if (r == 0 && restream_has_side(recipe))
+		r = put_var(table, side.len, e);
+	return r < 0 ? r : buf_add(bodies, side.p, side.len, e);
 }
 
 static int encode_group(struct restreamer *rs, const struct keys *k, struct span canon,
@@ -189,31 +199,46 @@ static int encode_group(struct restreamer *rs, const struct keys *k, struct span
 			return err_set(e, E_FORMAT, 0, "a chunk group is cut short");
 		rc = encode_slot(rs, k, rec, known, &old[i], plain, &bodies, e);
 	}
-	if (rc == 0 && rd_left(&r))
-		return err_set(e, E_FORMAT, 0, "a chunk group has bytes behind its end");
+	if (rc == 0 && (r.bad || rd_left(&r)))
+		return err_set(e, E_FORMAT, 0, "a chunk group has no mask, or bytes behind its end");
 	return rc < 0 ? rc : buf_add(plain, bodies.p, bodies.len, e);
 }
 
+/* u8 recipe; with a side: var length and the side; then the inflated bytes. */
 static int encode_stream(struct restreamer *rs, struct span canon, struct buf *plain,
 	struct err *e)
 {
+	CLEANUP_BUF struct buf inner = BUF_INIT;
+	CLEANUP_BUF struct buf side = BUF_INIT;
 	unsigned guess = RECIPE_NONE, recipe = RECIPE_NONE;
-	size_t start = plain->len;
 	enum stream_wrap wrap = canon.n && canon.p[0] == 0x1f ? WRAP_GZIP : WRAP_ZLIB;
-	int r = put_u8(plain, 0, e);
-	if (r == 0)
-		r = restream_open(rs, wrap, canon, STREAM_PLAIN_MAX, plain, &guess, e);
+	int r = restream_open(rs, wrap, canon, STREAM_PLAIN_MAX, &inner, &guess, e);
 	if (r == 0 && guess != RECIPE_NONE)
-		r = restream_prove(rs, guess, canon,
-			span_of(plain->p + start + 1, plain->len - start - 1), &recipe, e);
+		r = restream_prove(rs, guess, canon, buf_span(&inner), &recipe, &side, e);
+	if (r == 0)
+		r = put_u8(plain, (uint8_t)recipe, e);
+	if (r == 0 && restream_has_side(recipe))
+		r = put_bytes(plain, buf_span(&side), e);
 	if (r < 0)
 		return r;
-	if (recipe == RECIPE_NONE) {
-		plain->len = start + 1;
-		return buf_add(plain, canon.p, canon.n, e);
-	}
-	plain->p[start] = (uint8_t)recipe;
-	return 0;
+	return recipe == RECIPE_NONE ? buf_add(plain, canon.p, canon.n, e)
+				     : buf_add(plain, inner.p, inner.len, e);
+}
+
+static int decode_stream(struct restreamer *rs, struct span plain, size_t canon_len,
+	struct buf *canon, struct err *e)
+{
+	struct rd rd = rd_of(plain);
+	unsigned recipe = rd_u8(&rd);
+	struct span side = {NULL, 0};
+	if (restream_has_side(recipe))
+		side = rd_bytes(&rd);
+	if (rd.bad)
+		return err_set(e, E_CORRUPT, 0, "a stream without a recipe");
+	struct span inner = rd_raw(&rd, rd_left(&rd));
+	return recipe == RECIPE_NONE
+		       ? buf_add(canon, inner.p, inner.n, e)
+		       : restream_make(rs, recipe, side, inner, canon_len, canon, e);
 }
 
 int form_encode(struct restreamer *rs, const struct keys *k, enum form form, struct span canon,
@@ -255,12 +280,7 @@ int form_decode(struct restreamer *rs, enum form form, struct span plain, size_t
 		r = buf_add(canon, plain.p, plain.n, e);
 		break;
 	case FORM_STREAM:
-		if (plain.n < 1)
-			return err_set(e, E_CORRUPT, 0, "a stream without a recipe");
-		if (plain.p[0] == RECIPE_NONE)
-			r = buf_add(canon, plain.p + 1, plain.n - 1, e);
-		else
-			r = restream_make(rs, plain.p[0], span_sub(plain, 1, plain.n), canon, e);
+		r = decode_stream(rs, plain, canon_len, canon, e);
 		break;
 	case FORM_GROUP:
 		r = decode_group(rs, plain, canon, e);

@@ -34,6 +34,7 @@ struct group_slot {
 	uint32_t canon_len;
 	uint32_t plain_off;  /* of the body */
 	uint32_t plain_len;
+	uint32_t side_off, side_len; /* what the recipe needs beside the body */
 };
 
 /* Append the plain form of `canon`. `known` may be the plain form of an older version of the same

@@ -232,7 +232,6 @@ static void test_history_of_a_world(void **state)
 {
 	(void)state;
 	compare_worlds("history/vanilla-1.19/000", "history/vanilla-1.19/001");
-	compare_worlds("history/vanilla-1.19/002", "history/vanilla-1.19/003");
 	compare_worlds("history/vanilla-1.19/004", "history/vanilla-1.19/005");
 }
 

@@ -63,14 +63,14 @@ static void must_have(struct index *ix, unsigned first, unsigned n, bool there)
 		struct name name = name_no(i), found;
 		struct blob_loc l;
 		if (there) {
-			OK(index_find(ix, &name, &l, e));
+			OK(index_find(ix, &name, 0, &l, e));
 			assert_int_equal(l.plain_len, 4);
 			assert_int_equal(l.offset, 10ull * (i - first));
 			OK(index_find_base(ix, name.b, &found, &l, e));
 			assert_int_equal(name_cmp(&name, &found), 0);
 		} else {
-			FAILS(E_NOTFOUND, index_find(ix, &name, &l, e));
-			FAILS(E_NOTFOUND, index_find_base(ix, name.b, &found, &l, e));
+			assert_int_equal(index_find(ix, &name, 0, &l, NULL), E_NOTFOUND);
+			assert_int_equal(index_find_base(ix, name.b, &found, &l, NULL), E_NOTFOUND);
 		}
 	}
 }
@@ -267,7 +267,7 @@ static void *look(void *arg)
 	for (unsigned i = 0; i < 2000; i++) {
 		struct name name = name_no(i % 1000), found;
 		struct blob_loc l;
-		if (index_find(ix, &name, &l, NULL) < 0 ||
+		if (index_find(ix, &name, 0, &l, NULL) < 0 ||
 			index_find_base(ix, name.b, &found, &l, NULL) < 0)
 			return ix;
 	}

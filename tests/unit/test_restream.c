@@ -3,7 +3,26 @@
 
 #include <zlib.h>
 
+#include "engine/base/cleanup.h"
 #include "engine/codec/restream.h"
+
+/* Classic recipes, which have no side. */
+static int prove(struct restreamer *rs, unsigned guess, struct span stream, struct span plain,
+	unsigned *ret, struct err *e)
+{
+	CLEANUP_BUF struct buf side = BUF_INIT;
+	int r = restream_prove(rs, guess, stream, plain, ret, &side, e);
+	/* A stream of another writer has one: these tests are about the others. */
+	if (r == 0 && restream_has_side(*ret))
+		*ret = RECIPE_NONE;
+	return r;
+}
+
+static int remake(struct restreamer *rs, unsigned recipe, struct span plain, struct buf *out,
+	struct err *e)
+{
+	return restream_make(rs, recipe, (struct span){NULL, 0}, plain, (size_t)1 << 30, out, e);
+}
 
 static struct restreamer *rs;
 static struct inflater *inf;
@@ -48,7 +67,7 @@ static unsigned find_recipe(enum stream_wrap wrap, struct span stream, struct bu
 		assert_int_equal(plain->len, 0);
 		return RECIPE_NONE;
 	}
-	OK(restream_prove(rs, guess, stream, buf_span(plain), &recipe, e));
+	OK(prove(rs, guess, stream, buf_span(plain), &recipe, e));
 	return recipe;
 }
 
@@ -80,7 +99,7 @@ static void test_levels(void **state)
 				assert_spans(got, buf_span(&in));
 				CLEANUP_BUF struct buf again = BUF_INIT;
 				OK(buf_add(&again, "x", 1, e));
-				OK(restream_make(rs, recipe, buf_span(&plain), &again, e));
+				OK(remake(rs, recipe, buf_span(&plain), &again, e));
 				assert_spans(span_sub(buf_span(&again), 1, SIZE_MAX),
 					buf_span(&stream));
 			}
@@ -101,7 +120,7 @@ static void test_gzip_headers(void **state)
 		unsigned recipe = find_recipe(WRAP_GZIP, buf_span(&stream), &plain);
 		assert_int_equal(recipe, 0x26);
 		CLEANUP_BUF struct buf again = BUF_INIT;
-		OK(restream_make(rs, recipe, buf_span(&plain), &again, e));
+		OK(remake(rs, recipe, buf_span(&plain), &again, e));
 		assert_spans(buf_span(&again), buf_span(&stream));
 	}
 }
@@ -157,7 +176,7 @@ static void test_flipped_bits(void **state)
 				&plain);
 			if (recipe != RECIPE_NONE) {
 				CLEANUP_BUF struct buf again = BUF_INIT;
-				OK(restream_make(rs, recipe, buf_span(&plain), &again, e));
+				OK(remake(rs, recipe, buf_span(&plain), &again, e));
 				assert_spans(buf_span(&again), buf_span(&s));
 			}
 			s.p[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -195,10 +214,10 @@ static void test_unknown_recipes(void **state)
 		bool known = (recipe >> 4 == 1 || recipe >> 4 == 2) && (recipe & 15) >= 1 &&
 			     (recipe & 15) <= 9;
 		if (!known)
-			FAILS(E_CORRUPT, restream_make(rs, recipe, text("some plain bytes..."), &out, e));
+			FAILS(E_UNSUPPORTED, remake(rs, recipe, text("some plain bytes..."), &out, e));
 	}
 	/* gzip's plain form must hold a header. */
-	FAILS(E_CORRUPT, restream_make(rs, 0x26, text("short"), &out, e));
+	FAILS(E_CORRUPT, remake(rs, 0x26, text("short"), &out, e));
 	assert_int_equal(out.len, 0);
 }
 

@@ -1,0 +1,197 @@
+/* object: what every place promises, on the local directory and on the tests' own. */
+#include "tests/unit/support.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "tests/unit/mem_place.h"
+
+static unsigned counted;
+
+static int count(void *ctx, const char *name, uint64_t size, struct err *e)
+{
+	(void)e;
+	assert_non_null(name);
+	*(uint64_t *)ctx += size;
+	counted++;
+	return 0;
+}
+
+static int stop(void *ctx, const char *name, uint64_t size, struct err *e)
+{
+	(void)ctx;
+	(void)name;
+	(void)size;
+	(void)e;
+	return 33;
+}
+
+static unsigned list(struct object_place *p, const char *dir, uint64_t *bytes)
+{
+	counted = 0;
+	*bytes = 0;
+	OK(object_list(p, dir, count, bytes, e));
+	return counted;
+}
+
+static void promises(struct object_place *p)
+{
+	CLEANUP_BUF struct buf got = BUF_INIT;
+	uint64_t size, bytes;
+	/* put, get, size, replace */
+	OK(object_put(p, "kind/a", text("first"), false, e));
+	FAILS(E_EXISTS, object_put(p, "kind/a", text("second"), false, e));
+	OK(object_get(p, "kind/a", 100, &got, e));
+	assert_spans(buf_span(&got), text("first"));
+	OK(object_put(p, "kind/a", text("third!"), true, e));
+	OK(object_put(p, "kind/b", text(""), true, e));
+	OK(object_size(p, "kind/a", &size, e));
+	assert_int_equal(size, 6);
+	/* parts */
+	got.len = 0;
+	OK(object_read(p, "kind/a", 2, 3, &got, e));
+	OK(object_read(p, "kind/a", 5, 100, &got, e));
+	OK(object_read(p, "kind/a", 6, 1, &got, e));
+	OK(object_read(p, "kind/a", 600, 1, &got, e));
+	assert_spans(buf_span(&got), text("ird!"));
+	FAILS(E_CORRUPT, object_get(p, "kind/a", 5, &got, e));
+	/* what is not there */
+	FAILS(E_NOTFOUND, object_get(p, "kind/c", 100, &got, e));
+	FAILS(E_NOTFOUND, object_read(p, "other/c", 0, 1, &got, e));
+	FAILS(E_NOTFOUND, object_size(p, "kind/c", &size, e));
+	FAILS(E_NOTFOUND, object_remove(p, "kind/c", e));
+	/* lists */
+	assert_int_equal(list(p, "kind", &bytes), 2);
+	assert_int_equal(bytes, 6);
+	assert_int_equal(list(p, "nothing", &bytes), 0);
+	assert_int_equal(object_list(p, "kind", stop, NULL, NULL), 33);
+	OK(object_remove(p, "kind/b", e));
+	assert_int_equal(list(p, "kind", &bytes), 1);
+	/* writers: invisible until they are committed, then whole */
+	struct object_writer *w;
+	OK(object_begin(p, &w, e));
+	OK(object_append(w, text("some "), e));
+	OK(object_append(w, text("bytes"), e));
+	got.len = 0;
+	OK(object_read_back(w, 3, 4, &got, e));
+	assert_spans(buf_span(&got), text("e by"));
+	assert_int_equal(list(p, "packs/ab", &bytes), 0);
+	OK(object_commit(w, "packs/ab/x", e));
+	got.len = 0;
+	OK(object_get(p, "packs/ab/x", 100, &got, e));
+	assert_spans(buf_span(&got), text("some bytes"));
+	OK(object_begin(p, &w, e));
+	OK(object_append(w, text("other"), e));
+	FAILS(E_EXISTS, object_commit(w, "packs/ab/x", e));
+	OK(object_begin(p, &w, e));
+	OK(object_append(w, text("never"), e));
+	object_abort(w);
+	object_abort(NULL);
+	assert_int_equal(list(p, "packs/ab", &bytes), 1);
+	assert_int_equal(bytes, 10);
+}
+
+static void test_memory(void **state)
+{
+	(void)state;
+	struct object_place *p = mem_place_new();
+	promises(p);
+	object_place_free(p);
+}
+
+static void test_directory(void **state)
+{
+	(void)state;
+	CLEANUP_FREE char *path = temp_path("store");
+	CLEANUP_FREE char *junk = temp_path("store/kind/left.tmp");
+	CLEANUP_FREE char *hidden = temp_path("store/kind/.hidden");
+	struct object_place *p;
+	uint64_t bytes;
+	OK(object_dir_open(&p, path, true, e));
+	promises(p);
+	/* Temporary files of others are no objects. */
+	write_file(junk, text("x"));
+	write_file(hidden, text("x"));
+	assert_int_equal(list(p, "kind", &bytes), 1);
+	object_place_free(p);
+	OK(object_dir_open(&p, path, false, e));
+	assert_int_equal(list(p, "kind", &bytes), 1);
+	object_place_free(p);
+}
+
+static void test_where_a_store_may_be_made(void **state)
+{
+	(void)state;
+	CLEANUP_FREE char *path = temp_path("full");
+	CLEANUP_FREE char *file = temp_path("full/file");
+	CLEANUP_FREE char *config = temp_path("full/config");
+	CLEANUP_FREE char *none = temp_path("none");
+	struct object_place *p = NULL;
+	assert_int_equal(mkdir(path, 0700), 0);
+	write_file(file, text("x"));
+	FAILS(E_EXISTS, object_dir_open(&p, path, true, e));
+	assert_int_equal(rename(file, config), 0);
+	FAILS(E_EXISTS, object_dir_open(&p, path, true, e));
+	FAILS(E_NOTFOUND, object_dir_open(&p, none, false, e));
+	assert_true(object_dir_open(&p, config, false, NULL) < 0);
+}
+
+/* What a crash left behind goes after a day, and what another writer is at stays. */
+static void test_stale_files(void **state)
+{
+	(void)state;
+	CLEANUP_FREE char *path = temp_path("stale");
+	CLEANUP_FREE char *old = temp_path("stale/tmp/old.tmp");
+	CLEANUP_FREE char *fresh = temp_path("stale/tmp/fresh.tmp");
+	struct object_place *p;
+	struct stat st;
+	OK(object_dir_open(&p, path, true, e));
+	object_place_free(p);
+	write_file(old, text("x"));
+	write_file(fresh, text("x"));
+	const struct timespec long_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+	assert_int_equal(utimensat(AT_FDCWD, old, long_ago, 0), 0);
+	OK(object_dir_open(&p, path, false, e));
+	assert_int_not_equal(stat(old, &st), 0);
+	assert_int_equal(stat(fresh, &st), 0);
+	object_place_free(p);
+}
+
+static void test_faulty(void **state)
+{
+	(void)state;
+	struct object_place *p;
+	OK(object_faulty_new(&p, mem_place_new(), 0, false, e));
+	promises(p);
+	unsigned long all = object_faulty_count(p);
+	assert_true(all > 8);
+	object_place_free(p);
+	for (unsigned long n = 1; n <= 3; n++) {
+		struct object_writer *w;
+		OK(object_faulty_new(&p, mem_place_new(), n, false, e));
+		struct err err = ERR_INIT;
+		int r = object_put(p, "a/a", text("x"), false, &err);
+		assert_int_equal(r, n == 1 ? E_IO : 0);
+		OK(object_begin(p, &w, e));
+		r = object_append(w, text("y"), &err);
+		assert_int_equal(r, n == 2 ? E_IO : 0);
+		r = object_commit(w, "a/b", &err);
+		assert_int_equal(r, n == 3 ? E_IO : 0);
+		/* What failed left nothing. */
+		uint64_t bytes;
+		assert_int_equal(list(p, "a", &bytes), n == 2 ? 2 : 1);
+		object_place_free(p);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_directory),
+		cmocka_unit_test(test_where_a_store_may_be_made),
+		cmocka_unit_test(test_stale_files),
+		cmocka_unit_test(test_faulty),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,455 @@
+/* store: blobs in and out, differences, commit and abort, and every way for writing to fail. */
+#include "tests/unit/support.h"
+
+#include <pthread.h>
+
+#include "engine/store/index.h"
+#include "tests/unit/make_region.h"
+#include "tests/unit/mem_place.h"
+
+static struct coder c;
+
+static int setup(void **state)
+{
+	(void)state;
+	struct err err = ERR_INIT;
+	return crypto_init(&err) < 0 ? -1 : coder_init(&c, &err);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	coder_free(&c);
+	return 0;
+}
+
+static struct name put(struct store *s, struct span canon, const struct name *base)
+{
+	struct name n;
+	OK(store_put(s, &c, FORM_RAW, canon, base, &n, e));
+	return n;
+}
+
+static void must_be(struct store *s, const struct name *n, struct span want)
+{
+	CLEANUP_BUF struct buf got = BUF_INIT;
+	OK(store_get(s, &c, n, &got, e));
+	assert_spans(buf_span(&got), want);
+}
+
+static void test_put_and_get(void **state)
+{
+	(void)state;
+	static const size_t sizes[] = {0, 1, 1000, 24 << 10, (24 << 10) + 1, 200000, 5000000};
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	struct name names[4][N_OF(sizes)];
+	struct buf blobs[4][N_OF(sizes)];
+	memset(blobs, 0, sizeof blobs);
+	OK(store_begin(s, 3, e));
+	for (int kind = 0; kind < 4; kind++)
+		for (size_t i = 0; i < N_OF(sizes); i++) {
+			OK(buf_resize(&blobs[kind][i], sizes[i], e));
+			fill(blobs[kind][i].p, sizes[i], kind);
+			names[kind][i] = put(s, buf_span(&blobs[kind][i]), NULL);
+			assert_true(store_has(s, &names[kind][i]) || sizes[i] <= 24 << 10);
+		}
+	/* Before the commit large ones can be read already. */
+	must_be(s, &names[1][6], buf_span(&blobs[1][6]));
+	OK(store_commit(s, &c, e));
+	for (int again = 0; again < 2; again++) {
+		for (int kind = 0; kind < 4; kind++)
+			for (size_t i = 0; i < N_OF(sizes); i++) {
+				assert_true(store_has(s, &names[kind][i]));
+				must_be(s, &names[kind][i], buf_span(&blobs[kind][i]));
+			}
+		store_close(s);
+		s = open_store(place);
+	}
+	store_close(s);
+	object_place_free(place);
+	for (int kind = 0; kind < 4; kind++)
+		for (size_t i = 0; i < N_OF(sizes); i++)
+			buf_free(&blobs[kind][i]);
+}
+
+static void test_once_only(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	struct store_stats st;
+	uint8_t b[100000];
+	fill(b, sizeof b, 1);
+	OK(store_begin(s, 3, e));
+	struct name first = put(s, span_of(b, sizeof b), NULL);
+	struct name again = put(s, span_of(b, sizeof b), NULL);
+	assert_int_equal(name_cmp(&first, &again), 0);
+	OK(store_commit(s, &c, e));
+	store_stats(s, &st);
+	assert_int_equal(st.new_blobs, 1);
+	OK(store_begin(s, 3, e));
+	put(s, span_of(b, sizeof b), NULL);
+	OK(store_commit(s, &c, e));
+	store_stats(s, &st);
+	assert_int_equal(st.new_blobs, 0);
+	assert_int_equal(st.packs, 0);
+	store_close(s);
+	object_place_free(place);
+}
+
+/* Sixty versions of one thing: each small, none deep, all readable in any order without a cache. */
+static void test_differences(void **state)
+{
+	(void)state;
+	enum { VERSIONS = 60, SIZE = 200000 };
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	struct name names[VERSIONS];
+	uint8_t *v = malloc(SIZE), *copies = malloc((size_t)SIZE * VERSIONS);
+	struct store_stats st;
+	fill(v, SIZE, 1);
+	for (int i = 0; i < VERSIONS; i++) {
+		OK(store_begin(s, 3, e));
+		for (int k = 0; k < 5; k++)
+			v[below(SIZE)] ^= 0x11;
+		memcpy(copies + (size_t)SIZE * i, v, SIZE);
+		names[i] = put(s, span_of(v, SIZE), i ? &names[i - 1] : NULL);
+		OK(store_commit(s, &c, e));
+		store_stats(s, &st);
+		assert_int_equal(st.delta_blobs, i > 0);
+		if (i && st.new_bytes > 20000)
+			fail_msg("version %d takes %llu bytes", i, (unsigned long long)st.new_bytes);
+	}
+	for (int round = 0; round < 2; round++)
+		for (int i = 0; i < VERSIONS; i++) {
+			int k = round ? VERSIONS - 1 - i : (i * 37) % VERSIONS;
+			struct blob_loc l;
+			store_close(s);
+			s = open_store(place);
+			must_be(s, &names[k], span_of(copies + (size_t)SIZE * k, SIZE));
+			OK(index_find(store_index(s), &names[k], 0, &l, e));
+			assert_true(l.depth <= DEPTH_MAX);
+		}
+	store_close(s);
+	object_place_free(place);
+	free(v);
+	free(copies);
+}
+
+/* A base that does not exist, or is of another form, is no reason to fail. */
+static void test_odd_bases(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	struct name none = {{7}}, group, raw;
+	CLEANUP_BUF struct buf canon = BUF_INIT;
+	OK(buf_add(&canon, "\x01\0\0\0", 4, e));
+	make_record(&canon, 50000, 2, 6, 1);
+	OK(store_begin(s, 3, e));
+	raw = put(s, buf_span(&canon), &none);
+	OK(store_put(s, &c, FORM_GROUP, buf_span(&canon), &raw, &group, e));
+	assert_int_not_equal(name_cmp(&raw, &group), 0);
+	canon.p[canon.len - 1] ^= 1;
+	struct name next;
+	OK(store_put(s, &c, FORM_GROUP, buf_span(&canon), &group, &next, e));
+	OK(store_commit(s, &c, e));
+	must_be(s, &next, buf_span(&canon));
+	canon.p[canon.len - 1] ^= 1;
+	must_be(s, &group, buf_span(&canon));
+	must_be(s, &raw, buf_span(&canon));
+	CLEANUP_BUF struct buf got = BUF_INIT;
+	FAILS(E_CORRUPT, store_get(s, &c, &none, &got, e));
+	store_close(s);
+	object_place_free(place);
+}
+
+static void test_sealed_objects(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	struct id id = {{1}}, other = {{2}};
+	CLEANUP_BUF struct buf got = BUF_INIT;
+	OK(store_object_put(s, "things", &id, text("content"), false, e));
+	FAILS(E_EXISTS, store_object_put(s, "things", &id, text("more"), false, e));
+	OK(store_object_put(s, "things", &id, text("more"), true, e));
+	OK(store_object_get(s, "things", &id, &got, e));
+	assert_spans(buf_span(&got), text("more"));
+	FAILS(E_NOTFOUND, store_object_get(s, "things", &other, &got, e));
+	/* The size tells nothing of these few bytes. */
+	struct buf *data = mem_place_object(place, mem_place_key(place, "things/", 0));
+	assert_int_equal(data->len, 256);
+	for (size_t i = 0; i < data->len; i++) {
+		data->p[i] ^= 0x40;
+		FAILS(E_CORRUPT, store_object_get(s, "things", &id, &got, e));
+		data->p[i] ^= 0x40;
+	}
+	store_close(s);
+	object_place_free(place);
+}
+
+static void test_wrong_secret(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	uint8_t wrong[KEY_BYTES] = {0};
+	const struct store_options opt = {0};
+	struct store *s = NULL;
+	FAILS(E_AUTH, store_open(&s, mem_place_borrow(place),
+			&(struct secret){SECRET_KEYFILE, {wrong, KEY_BYTES}}, &opt, e));
+	struct object_place *empty = mem_place_new();
+	FAILS(E_NOTFOUND, store_open(&s, mem_place_borrow(empty), &test_secret, &opt, e));
+	assert_null(s);
+	object_place_free(empty);
+	object_place_free(place);
+}
+
+/* ---- failing writes ---- */
+
+#define BATCH 12
+
+/* A transaction of blobs of all sizes, some of them differences. The first failure ends it. */
+static int write_batch(struct store *s, unsigned seed, struct name names[BATCH], struct err *e)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	int r = store_begin(s, 3, e);
+	rnd_seed(seed);
+	for (int i = 0; i < BATCH && r == 0; i++) {
+		r = buf_resize(&b, i % 3 ? 500 + below(5000) : 60000 + below(100000), e);
+		if (r == 0)
+			fill(b.p, b.len, 1 + i % 3);
+		if (r == 0)
+			r = store_put(s, &c, FORM_RAW, buf_span(&b), i % 4 == 3 ? &names[i - 3] : NULL,
+				&names[i], e);
+	}
+	if (r == 0)
+		r = store_commit(s, &c, e);
+	store_abort(s); /* nothing to do after a commit */
+	return r;
+}
+
+static void check_batch(struct store *s, unsigned seed, const struct name names[BATCH])
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	rnd_seed(seed);
+	for (int i = 0; i < BATCH; i++) {
+		OK(buf_resize(&b, i % 3 ? 500 + below(5000) : 60000 + below(100000), e));
+		fill(b.p, b.len, 1 + i % 3);
+		must_be(s, &names[i], buf_span(&b));
+	}
+}
+
+static struct store *open_faulty(struct object_place *place, unsigned long fail_at,
+	struct object_place **ret_faulty)
+{
+	const struct store_options opt = {0};
+	struct store *s = NULL;
+	OK(object_faulty_new(ret_faulty, mem_place_borrow(place), fail_at, false, e));
+	OK(store_open(&s, *ret_faulty, &test_secret, &opt, e));
+	return s;
+}
+
+/* Each changing operation in turn fails: the call says so, older blobs stay readable for a fresh
+ * open, nothing half written can be seen, and the same transaction works afterwards. */
+static void test_every_failure(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT), *faulty;
+	struct name old[BATCH], new[BATCH];
+	struct store *s = open_store(place);
+	OK(write_batch(s, 1, old, e));
+	store_close(s);
+	s = open_faulty(mem_place_copy(place), 0, &faulty);
+	OK(write_batch(s, 2, new, e));
+	unsigned long operations = object_faulty_count(faulty);
+	store_close(s);
+	assert_true(operations >= 5);
+	for (unsigned long n = 1; n <= operations; n++) {
+		struct object_place *copy = mem_place_copy(place);
+		struct err err = ERR_INIT;
+		s = open_faulty(copy, n, &faulty);
+		int r = write_batch(s, 2, new, &err);
+		if (r != E_IO)
+			fail_msg("operation %lu fails: %d '%s'", n, r, err.msg);
+		store_close(s);
+		s = open_store(copy);
+		check_batch(s, 1, old);
+		OK(write_batch(s, 2, new, e));
+		check_batch(s, 2, new);
+		store_close(s);
+		s = open_store(copy);
+		check_batch(s, 1, old);
+		check_batch(s, 2, new);
+		store_close(s);
+		object_place_free(copy);
+	}
+	object_place_free(place);
+}
+
+/* What an aborted transaction had written whole is used by the next one. */
+static void test_abort(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	struct store_stats st;
+	uint8_t *b = malloc(300000);
+	fill(b, 300000, 1);
+	OK(store_begin(s, 3, e));
+	struct name n = put(s, span_of(b, 300000), NULL);
+	store_abort(s);
+	store_abort(s);
+	store_close(s);
+	s = open_store(place);
+	OK(store_begin(s, 3, e));
+	put(s, span_of(b, 300000), NULL);
+	OK(store_commit(s, &c, e));
+	store_stats(s, &st);
+	assert_int_equal(st.new_blobs, 0);
+	must_be(s, &n, span_of(b, 300000));
+	store_close(s);
+	object_place_free(place);
+	free(b);
+}
+
+/* Two clients write at the same time; each learns of the other's blobs. */
+static void test_two_writers(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *a = open_store(place), *b = open_store(place);
+	struct name from_a[BATCH], from_b[BATCH];
+	OK(write_batch(a, 5, from_a, e));
+	OK(write_batch(b, 6, from_b, e));
+	OK(store_refresh(a, e));
+	OK(store_refresh(b, e));
+	check_batch(a, 6, from_b);
+	check_batch(b, 5, from_a);
+	store_close(a);
+	store_close(b);
+	object_place_free(place);
+}
+
+/* ---- damage ---- */
+
+/* Any changed byte of any pack: the right bytes or E_CORRUPT, never other bytes. */
+static void test_damaged_packs(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	struct name names[BATCH];
+	OK(write_batch(s, 9, names, e));
+	store_close(s);
+	struct buf *pack = mem_place_object(place, mem_place_key(place, "packs/", 0));
+	for (size_t at = 0; at < pack->len; at += 1 + pack->len / 60) {
+		CLEANUP_BUF struct buf b = BUF_INIT;
+		pack->p[at] ^= 0x80;
+		s = open_store(place);
+		rnd_seed(9);
+		unsigned damaged = 0;
+		for (int i = 0; i < BATCH; i++) {
+			CLEANUP_BUF struct buf got = BUF_INIT;
+			struct err err = ERR_INIT;
+			OK(buf_resize(&b, i % 3 ? 500 + below(5000) : 60000 + below(100000), e));
+			fill(b.p, b.len, 1 + i % 3);
+			int r = store_get(s, &c, &names[i], &got, &err);
+			if (r == 0)
+				assert_spans(buf_span(&got), buf_span(&b));
+			else {
+				assert_int_equal(r, E_CORRUPT);
+				assert_non_null(strstr(err.msg, "pack"));
+				assert_int_equal(got.len, 0);
+				damaged++;
+			}
+		}
+		assert_true(damaged < BATCH);
+		store_close(s);
+		pack->p[at] ^= 0x80;
+	}
+	object_place_free(place);
+}
+
+/* ---- threads ---- */
+
+struct worker {
+	struct store *s;
+	unsigned no;
+	struct name names[40];
+	int failed;
+};
+
+static void blob_of(unsigned no, unsigned i, uint8_t b[20000])
+{
+	/* Half of them are the same in all threads. */
+	uint32_t x = (i & 1 ? 1000 : no) * 7919 + i * 104729 + 1;
+	for (size_t k = 0; k < 20000; k++) {
+		x = x * 1664525 + 1013904223;
+		b[k] = (uint8_t)(x >> 24);
+	}
+}
+
+static void *put_many(void *arg)
+{
+	struct worker *w = arg;
+	struct coder own;
+	uint8_t b[20000];
+	w->failed = coder_init(&own, NULL);
+	for (unsigned i = 0; i < 40 && w->failed == 0; i++) {
+		blob_of(w->no, i, b);
+		w->failed = store_put(w->s, &own, FORM_RAW, span_of(b, 5000 + 300 * i),
+			i > 3 && i % 5 == 0 ? &w->names[i - 2] : NULL, &w->names[i], NULL);
+	}
+	coder_free(&own);
+	return NULL;
+}
+
+static void test_threads(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	struct worker w[4];
+	pthread_t t[4];
+	uint8_t b[20000];
+	OK(store_begin(s, 3, e));
+	for (unsigned i = 0; i < 4; i++) {
+		w[i] = (struct worker){.s = s, .no = i};
+		assert_int_equal(pthread_create(&t[i], NULL, put_many, &w[i]), 0);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	OK(store_commit(s, &c, e));
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(w[i].failed, 0);
+		for (unsigned k = 0; k < 40; k++) {
+			blob_of(i, k, b);
+			must_be(s, &w[i].names[k], span_of(b, 5000 + 300 * k));
+		}
+	}
+	struct store_stats st;
+	store_stats(s, &st);
+	assert_int_equal(st.new_blobs, 20 + 4 * 20);
+	store_close(s);
+	object_place_free(place);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_put_and_get),
+		cmocka_unit_test(test_once_only),
+		cmocka_unit_test(test_differences),
+		cmocka_unit_test(test_odd_bases),
+		cmocka_unit_test(test_sealed_objects),
+		cmocka_unit_test(test_wrong_secret),
+		cmocka_unit_test(test_every_failure),
+		cmocka_unit_test(test_abort),
+		cmocka_unit_test(test_two_writers),
+		cmocka_unit_test(test_damaged_packs),
+		cmocka_unit_test(test_threads),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
