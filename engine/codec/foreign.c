@@ -200,7 +200,8 @@ static const struct {
 	{FO_FAM_ZLIB, 7}, {FO_FAM_ZLIB, 5}, {FO_FAM_ZLIB, 4}, {FO_FAM_ZLIB, 3}, {FO_FAM_ZLIB, 2},
 	{FO_FAM_CHROMIUM, 8}, {FO_FAM_CHROMIUM, 7}, {FO_FAM_CHROMIUM, 5}, {FO_FAM_CHROMIUM, 4},
 	{FO_FAM_CHROMIUM, 3}, {FO_FAM_CHROMIUM, 2}, {FO_FAM_CRC3, 9}, {FO_FAM_CRC3, 1},
-	{FO_FAM_LITERALS, 1}, {FO_FAM_RUNS, 1}};
+	{FO_FAM_CRC3, 8}, {FO_FAM_CRC3, 7}, {FO_FAM_CRC3, 5}, {FO_FAM_CRC3, 4},
+	{FO_FAM_CRC3, 3}, {FO_FAM_CRC3, 2}, {FO_FAM_LITERALS, 1}, {FO_FAM_RUNS, 1}};
 enum { KNOWN = sizeof known / sizeof *known };
 
 /* Try all on a few tokens; if one of them seems to be it, those that do about as well on the whole

@@ -261,14 +261,16 @@ static void test_every_failure(void **state)
 	struct store *s = open_store(place);
 	OK(write_batch(s, 1, old, e));
 	store_close(s);
-	s = open_faulty(mem_place_copy(place), 0, &faulty);
+	struct object_place *copy = mem_place_copy(place);
+	s = open_faulty(copy, 0, &faulty);
 	OK(write_batch(s, 2, new, e));
 	unsigned long operations = object_faulty_count(faulty);
 	store_close(s);
+	object_place_free(copy);
 	assert_true(operations >= 5);
 	for (unsigned long n = 1; n <= operations; n++) {
-		struct object_place *copy = mem_place_copy(place);
 		struct err err = ERR_INIT;
+		copy = mem_place_copy(place);
 		s = open_faulty(copy, n, &faulty);
 		int r = write_batch(s, 2, new, &err);
 		if (r != E_IO)

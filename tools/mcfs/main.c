@@ -61,6 +61,39 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+/* Global options are also taken behind the command, where people write them as well. Removes them
+ * from the arguments and returns how many are left; -1 when one lacks its value. "tag SNAP -v"
+ * removes a tag. */
+static int take_global_options(struct cli *cli, const struct command *c, int argc, char **argv)
+{
+	int n = 1;
+	bool shorts = c != &command_tag;
+	for (int i = 1; i < argc; i++) {
+		const char *a = argv[i];
+		if (strcmp(a, "--") == 0) {
+			while (i < argc)
+				argv[n++] = argv[i++];
+			break;
+		}
+		if (strcmp(a, "--json") == 0)
+			cli->json = true;
+		else if (strcmp(a, "--quiet") == 0 || (shorts && strcmp(a, "-q") == 0))
+			cli->quiet = true;
+		else if (strcmp(a, "--verbose") == 0 || (shorts && strcmp(a, "-v") == 0))
+			cli->verbose++;
+		else if (strncmp(a, "--store=", 8) == 0)
+			cli->store = a + 8;
+		else if (strcmp(a, "--store") != 0 && !(shorts && strcmp(a, "-s") == 0))
+			argv[n++] = argv[i];
+		else if (i + 1 < argc)
+			cli->store = argv[++i];
+		else
+			return -1;
+	}
+	argv[n] = NULL;
+	return n;
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
 	const struct command *c = find_command(argv[0]);
@@ -83,6 +116,9 @@ static int run(struct cli *cli, int argc, char **argv)
 			return EXIT_DONE;
 		}
 	struct err e = ERR_INIT;
+	argc = take_global_options(cli, c, argc, argv);
+	if (argc < 0)
+		return cli_usage(cli, "--store wants a directory");
 	if (crypto_init(&e) < 0)
 		return cli_fail(cli, &e);
 	optind = 0;
