@@ -133,7 +133,7 @@ static void stat_chunk(struct call *cl, struct node n, const struct region *rg, 
 
 static int getattr(struct call *cl, struct node n, struct stat *st, double *ttl)
 {
-	CLEANUP_AT struct at a;
+	CLEANUP_AT struct at a = {0};
 	struct region rg;
 	struct region_chunk ch;
 	*ttl = TTL_FOREVER;
@@ -290,7 +290,7 @@ static int lookup_region(struct call *cl, struct node n, const struct at *a, str
 
 static int lookup(struct call *cl, struct node n, struct span name, struct found *ret)
 {
-	CLEANUP_AT struct at a;
+	CLEANUP_AT struct at a = {0};
 	int r = where(cl, n, &a);
 	if (r == 0)
 		r = is_region(n) ? lookup_region(cl, n, &a, name, ret)
@@ -408,7 +408,7 @@ static int list_region(struct call *cl, struct node n, const struct at *a, uint6
 
 static int list(struct call *cl, struct node n, uint64_t off, list_fn fn, void *ctx)
 {
-	CLEANUP_AT struct at a;
+	CLEANUP_AT struct at a = {0};
 	int r = where(cl, n, &a);
 	if (r < 0)
 		return r;
@@ -437,7 +437,7 @@ static int open_chunk(struct call *cl, struct node n, const struct at *a, struct
 
 static int read_(struct call *cl, struct node n, uint64_t off, size_t size, struct reading *ret)
 {
-	CLEANUP_AT struct at a;
+	CLEANUP_AT struct at a = {0};
 	CLEANUP_PIECE struct piece *nbt = NULL;
 	struct region rg;
 	struct region_chunk ch;
@@ -499,7 +499,7 @@ static int put_info(struct buf *out, const char *dimension, struct span nbt, str
 
 static int xattrs(struct call *cl, struct node n, struct buf *out)
 {
-	CLEANUP_AT struct at a;
+	CLEANUP_AT struct at a = {0};
 	CLEANUP_PIECE struct piece *nbt = NULL;
 	struct region rg;
 	struct region_chunk ch;
@@ -525,7 +525,7 @@ static int xattrs(struct call *cl, struct node n, struct buf *out)
 
 static int name(struct call *cl, struct node n, struct buf *out, struct node *ret_parent)
 {
-	CLEANUP_AT struct at a;
+	CLEANUP_AT struct at a = {0};
 	const struct shelf_key *k = &n.shelf->key;
 	char text[160];
 	if (k->kind == SHELF_SNAP)

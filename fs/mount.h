@@ -17,6 +17,7 @@ struct mount_options {
 	size_t cache_bytes;   /* decoded data; see mount_store_cache() */
 	unsigned threads;     /* that serve requests; 0: processors + 2 */
 	bool allow_other;
+	bool no_xattrs; /* show no extended attributes and ACLs: `ls -l` asks for some, file by file */
 	struct log log;
 	/* Called once, when the mount serves requests. */
 	void (*ready)(void *ctx);

@@ -47,6 +47,7 @@ struct shelf {
 	uint64_t dir_ino; /* st_ino of the directory its nodes are in */
 	struct shelf *parent; /* of the directory; holds a reference */
 	uint64_t refs;
+	_Atomic bool no_xattrs; /* known: no entry of this leaf has any */
 	struct shelf *next_by_number, *next_by_key;
 };
 

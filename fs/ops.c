@@ -102,7 +102,7 @@ static void op_init(void *user, struct fuse_conn_info *conn)
 	compat_want(conn, FUSE_CAP_SPLICE_MOVE, false);
 	compat_want(conn, FUSE_CAP_FLOCK_LOCKS, false);
 	compat_want(conn, FUSE_CAP_POSIX_LOCKS, false);
-	compat_want(conn, FUSE_CAP_POSIX_ACL, sv->root);
+	compat_want(conn, FUSE_CAP_POSIX_ACL, sv->root && !sv->opt->no_xattrs);
 	conn->max_background = 32;
 	conn->congestion_threshold = 24;
 	conn->time_gran = 1;
@@ -432,12 +432,21 @@ static void reply_xattr(fuse_req_t req, struct span s, size_t size)
 		fuse_reply_buf(req, (const char *)s.p, s.n);
 }
 
+/* For good: the kernel does not ask again. */
+static bool refuse_xattrs(fuse_req_t req)
+{
+	struct serving *sv = fuse_req_userdata(req);
+	if (sv->opt->no_xattrs)
+		fuse_reply_err(req, ENOSYS);
+	return sv->opt->no_xattrs;
+}
+
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	struct op op;
 	struct span k, v;
 	CLEANUP_BUF struct buf list = BUF_INIT;
-	if (!op_begin(&op, req, ino))
+	if (refuse_xattrs(req) || !op_begin(&op, req, ino))
 		return;
 	int sys = load_xattrs(&op, &list);
 	op_end(&op);
@@ -456,7 +465,7 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	struct span k, v;
 	CLEANUP_BUF struct buf list = BUF_INIT;
 	CLEANUP_BUF struct buf names = BUF_INIT;
-	if (!op_begin(&op, req, ino))
+	if (refuse_xattrs(req) || !op_begin(&op, req, ino))
 		return;
 	int sys = load_xattrs(&op, &list);
 	op_end(&op);

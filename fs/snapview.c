@@ -2,10 +2,12 @@
  * and entries of leaves. */
 #include "fs/snapview.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
 #include "engine/base/cleanup.h"
+#include "engine/base/wire.h"
 #include "engine/snapshot/tree.h"
 #include "fs/file.h"
 
@@ -160,11 +162,30 @@ static int seek(struct call *cl, struct node n, uint64_t off, bool hole, uint64_
 	return r < 0 ? r : file_seek(cl, &en.content, en.size, off, hole, ret);
 }
 
+/* Programs that list files ask each of them for attributes that hardly any has: look at the whole
+ * leaf once. */
+static void note_xattrs(struct shelf *shelf, const struct plain *leaf)
+{
+	struct rd rd = rd_of(buf_span(&leaf->data));
+	struct entry en;
+	(void)rd_raw(&rd, 2);
+	for (uint64_t left = rd_count(&rd, 4); left; left--) {
+		entry_get(&rd, &en);
+		if (rd.bad || en.xattrs.n)
+			return;
+	}
+	atomic_store(&shelf->no_xattrs, true);
+}
+
 static int xattrs(struct call *cl, struct node n, struct buf *out)
 {
 	CLEANUP_PLAIN struct plain *hold = NULL;
 	struct entry en;
+	if (atomic_load(&n.shelf->no_xattrs))
+		return 0;
 	int r = load(cl, n, &en, &hold);
+	if (r == 0 && hold && !en.xattrs.n)
+		note_xattrs(n.shelf, hold);
 	return r < 0 ? r : buf_add(out, en.xattrs.p, en.xattrs.n, &cl->e);
 }
 

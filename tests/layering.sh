@@ -105,11 +105,12 @@ includes '<' '>' engine fs tools | awk -v wrapped="$work/wrapped" '
 	}' >>"$bad"
 
 echo "3. headers alone"
+fuse=$(pkg-config --cflags fuse3 2>/dev/null || true) # for fs/
 for h in $(find engine fs tools -name '*.h' | LC_ALL=C sort); do
 	# Twice, to see the guard work as well.
 	printf '#include "%s"\n#include "%s"\n' "$h" "$h" >"$work/alone.c"
 	$cc -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DMCFS_VERSION='"0"' -Wall -Wextra -Werror \
-		-Wno-unused-function -fsyntax-only -I. -I"${h%/*}" "$work/alone.c" 2>"$work/log" ||
+		-Wno-unused-function -fsyntax-only $fuse -I. -I"${h%/*}" "$work/alone.c" 2>"$work/log" ||
 		{ echo "$h: does not compile alone:"; sed 's/^/	/;4q' "$work/log"; } >>"$bad"
 done
 

@@ -99,8 +99,8 @@ static int store_by_zlib(struct span in, struct buf *out, struct err *e)
 	return r;
 }
 
-static int put_body(struct exact_deflate *d, int level, struct span in, struct buf *out,
-	struct err *e)
+static int put_body(
+	struct exact_deflate *d, int level, struct span in, struct buf *out, struct err *e)
 {
 	if (level == 0)
 		return store_by_zlib(in, out, e);

@@ -53,8 +53,8 @@ static inline void drain(struct ed_bits *b)
 #define TIMES16(x) TIMES4(x), TIMES4(x), TIMES4(x), TIMES4(x)
 #define TIMES64(x) TIMES16(x), TIMES16(x), TIMES16(x), TIMES16(x)
 static const uint8_t dist_codes[257 + 256] = {DIST_NONE, 0, 1, 2, 3, TWICE(4), TWICE(5), TIMES4(6),
-	TIMES4(7), TIMES4(8), TIMES4(8), TIMES4(9), TIMES4(9), TIMES16(10), TIMES16(11), TIMES16(12),
-	TIMES16(12), TIMES16(13), TIMES16(13), TIMES64(14), TIMES64(15),
+	TIMES4(7), TIMES4(8), TIMES4(8), TIMES4(9), TIMES4(9), TIMES16(10), TIMES16(11),
+	TIMES16(12), TIMES16(12), TIMES16(13), TIMES16(13), TIMES64(14), TIMES64(15),
 	/* from 257 on; the first two are never used */
 	0, 0, 16, 17, TWICE(18), TWICE(19), TIMES4(20), TIMES4(21), TIMES4(22), TIMES4(22),
 	TIMES4(23), TIMES4(23), TIMES16(24), TIMES16(25), TIMES16(26), TIMES16(26), TIMES16(27),
@@ -154,8 +154,8 @@ static uint32_t build(struct block *b)
 	b->max_bl = ED_BL_CODES - 1;
 	while (b->max_bl > 3 && b->bl.c[bl_order[b->max_bl]].len == 0)
 		b->max_bl--;
-	return b->lit.opt_len + b->dist.opt_len + b->bl.opt_len +
-		3 * ((uint32_t)b->max_bl + 1) + 5 + 5 + 4;
+	return b->lit.opt_len + b->dist.opt_len + b->bl.opt_len + 3 * ((uint32_t)b->max_bl + 1) +
+	       5 + 5 + 4;
 }
 
 static void put_trees(struct block *b, struct ed_bits *bits)
@@ -197,8 +197,8 @@ static void emission_tables(struct block *b, const struct ed_code *lit, const st
 		}
 	}
 	for (unsigned i = 0; i < ED_D_CODES; i++)
-		b->dist_code[i] = (struct dist_entry){dist[i].code, (uint8_t)dist[i].len,
-			ed_dist_extra[i]};
+		b->dist_code[i] = (struct dist_entry){
+			dist[i].code, (uint8_t)dist[i].len, ed_dist_extra[i]};
 	b->dist_code[DIST_NONE] = (struct dist_entry){0, 0, 0};
 }
 

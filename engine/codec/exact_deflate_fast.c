@@ -19,8 +19,8 @@ static bool head_usable(const struct exact_deflate *d, uint32_t head, size_t pos
 	return pos - at <= ED_MAX_DIST && at != d->window_base;
 }
 
-static struct match search(const struct exact_deflate *d, const struct ed_limits *l, size_t pos,
-	uint32_t entry)
+static struct match search(
+	const struct exact_deflate *d, const struct ed_limits *l, size_t pos, uint32_t entry)
 {
 	struct match m = {ED_MIN_MATCH - 1, 0};
 	size_t ahead = d->n - pos;

@@ -136,18 +136,21 @@ static inline words8 load8(const uint8_t *p)
 }
 
 struct batch {
-	words8 h3[BATCH / 8], h4[BATCH / 8], not_run[BATCH / 8];
+	uint16_t h3[BATCH], h4[BATCH], not_run[BATCH];
 };
 
 /* Both hashes of the positions from p on, and what is 0 where a run starts; eight at a time. */
 static inline void hash_batch(const uint8_t *p, struct batch *b)
 {
-	for (unsigned i = 0; i < BATCH / 8; i++, p += 8) {
+	for (unsigned i = 0; i < BATCH; i += 8, p += 8) {
 		words8 b0 = load8(p), b1 = load8(p + 1), b2 = load8(p + 2), b3 = load8(p + 3);
-		b->h3[i] = (b0 << 10 ^ b1 << 5 ^ b2) & (ED_HASH_SIZE - 1);
-		b->h4[i] = ((b0 | b1 << 8) * 0x9E35 + (b2 | b3 << 8) * 0x79B1) >>
-			(16 - ED_HASH4_BITS);
-		b->not_run[i] = (b0 ^ b1) | (b0 ^ b2) | (b0 ^ b3);
+		words8 h3 = (b0 << 10 ^ b1 << 5 ^ b2) & (ED_HASH_SIZE - 1);
+		words8 h4 = ((b0 | b1 << 8) * 0x9E35 + (b2 | b3 << 8) * 0x79B1) >>
+			    (16 - ED_HASH4_BITS);
+		words8 not_run = (b0 ^ b1) | (b0 ^ b2) | (b0 ^ b3);
+		memcpy(b->h3 + i, &h3, sizeof h3);
+		memcpy(b->h4 + i, &h4, sizeof h4);
+		memcpy(b->not_run + i, &not_run, sizeof not_run);
 	}
 }
 
@@ -158,9 +161,8 @@ static size_t enter_batch(struct ed_index *x, const uint8_t *in, size_t pos, siz
 	hash_batch(in + pos, &b);
 	size_t n = stop - pos < BATCH ? stop - pos : BATCH;
 	uint32_t v = x->base + (uint32_t)pos;
-	const uint16_t *not_run = (const uint16_t *)b.not_run;
-	for (size_t i = 0; i < n && not_run[i]; i++, v++) {
-		unsigned h3 = ((const uint16_t *)b.h3)[i], h4 = ((const uint16_t *)b.h4)[i];
+	for (size_t i = 0; i < n && b.not_run[i]; i++, v++) {
+		unsigned h3 = b.h3[i], h4 = b.h4[i];
 		uint32_t s3 = x->seen3[h3];
 		uint16_t s4 = x->seen4[h4];
 		x->seen3[h3] = v << 16 | (uint16_t)(s3 + 1);

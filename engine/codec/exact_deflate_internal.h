@@ -96,17 +96,17 @@ enum {
  * that the tables need no clearing; ed_index_more() keeps values from becoming ambiguous. The
  * arrays by position hold what the tables held when the position was entered. */
 struct ed_index {
-	uint32_t seen3[ED_HASH_SIZE];	       /* by zlib's hash: position << 16 | count */
-	uint16_t seen4[1 << ED_HASH4_BITS];    /* by a hash of 4 bytes: position */
-	uint32_t at3[ED_RING];		       /* as seen3; the count is the ordinal */
-	uint16_t back4[ED_RING];	       /* distance to the last with the same 4-byte hash */
-	struct ed_run run[ED_RUN_RING];	       /* by number modulo ring */
-	uint32_t last_run[256];		       /* by byte: number of the last run, plus 1 */
+	uint32_t seen3[ED_HASH_SIZE];	    /* by zlib's hash: position << 16 | count */
+	uint16_t seen4[1 << ED_HASH4_BITS]; /* by a hash of 4 bytes: position */
+	uint32_t at3[ED_RING];		    /* as seen3; the count is the ordinal */
+	uint16_t back4[ED_RING];	    /* distance to the last with the same 4-byte hash */
+	struct ed_run run[ED_RUN_RING];	    /* by number modulo ring */
+	uint32_t last_run[256];		    /* by byte: number of the last run, plus 1 */
 	uint32_t nruns;
 	uint32_t cursor; /* the first run that ends behind what was parsed */
-	uint32_t swept; /* seen positions are no older than this less 32768 */
-	uint32_t base;	/* what is added to input positions; reduced modulo 65536 when stored */
-	size_t end;	/* positions before it are entered */
+	uint32_t swept;	 /* seen positions are no older than this less 32768 */
+	uint32_t base;	 /* what is added to input positions; reduced modulo 65536 when stored */
+	size_t end;	 /* positions before it are entered */
 };
 
 struct exact_deflate {
@@ -203,7 +203,8 @@ extern const uint8_t ed_len_extra[29], ed_dist_extra[30];
 
 /* Write the collected symbols as one block that covers the input from block_start to `end`.
  * `top` is the position at the top of zlib's loop. */
-int ed_block_flush(struct exact_deflate *d, size_t top, size_t end, bool last, struct err *e) MUST_CHECK;
+int ed_block_flush(
+	struct exact_deflate *d, size_t top, size_t end, bool last, struct err *e) MUST_CHECK;
 /* Fill up the last byte. Needs no memory beyond what the last block reserved. */
 void ed_bits_finish(struct exact_deflate *d);
 

@@ -1,9 +1,9 @@
 /* Levels 4 to 9: take a match only when the next position has no better one.
  *
- * zlib walks the chain of all earlier positions with the same three-byte hash, nearest first, as far
- * as the level's limits go, and keeps the first of the longest matches. The same match comes out
- * when positions that cannot win are never looked at, provided that the limits are applied as if
- * they had been: an ordinal tells how many entries zlib would have passed. */
+ * zlib walks the chain of all earlier positions with the same three-byte hash, nearest first, as
+ * far as the level's limits go, and keeps the first of the longest matches. The same match comes
+ * out when positions that cannot win are never looked at, provided that the limits are applied as
+ * if they had been: an ordinal tells how many entries zlib would have passed. */
 #include "engine/codec/exact_deflate_internal.h"
 
 struct match {
@@ -31,7 +31,8 @@ struct query {
 /* How many chain entries zlib has looked at when it comes to the one at this distance. Positions
  * within a run have no ordinal of their own, but the third last of a run has; `lead` is how far
  * ahead that is. */
-static inline unsigned entries_to(const struct parse *s, const struct query *q, uint32_t dist, unsigned lead)
+static inline unsigned entries_to(
+	const struct parse *s, const struct query *q, uint32_t dist, unsigned lead)
 {
 	return (uint16_t)(q->ord - s->x->at3[(q->pos - dist + lead) % ED_RING] + lead);
 }
@@ -55,14 +56,16 @@ static inline uint32_t reach_of(size_t pos)
 
 /* At the largest distance only the first chain entry counts, and not from where zlib's window
  * begins. */
-static __attribute__((noinline)) bool edge_usable(const struct parse *s, const struct query *q, unsigned entries)
+static __attribute__((noinline)) bool edge_usable(
+	const struct parse *s, const struct query *q, unsigned entries)
 {
 	ed_slide(s->d, q->pos);
 	return entries == 1 && q->pos - ED_MAX_DIST != s->d->window_base;
 }
 
 /* Entry for entry as zlib does it: the way out when the short cuts take longer. */
-static __attribute__((noinline)) struct match search_slowly(const struct parse *s, const struct query *q, struct match m)
+static __attribute__((noinline)) struct match search_slowly(
+	const struct parse *s, const struct query *q, struct match m)
 {
 	uint32_t dist = back3(s, q->pos);
 	while (dist <= q->reach) {
@@ -116,8 +119,8 @@ static const struct ed_run *run_before(const struct ed_index *x, const struct ed
 }
 
 /* The same for a position that has `ahead` bytes of the run r ahead, by the list of runs. Of an
- * earlier run only one position can give the longest match: the one with as much of the run ahead as
- * there is here, or its start if it is shorter. Stops at a match of `enough`. */
+ * earlier run only one position can give the longest match: the one with as much of the run ahead
+ * as there is here, or its start if it is shorter. Stops at a match of `enough`. */
 static struct match search_runs(const struct parse *s, const struct query *q, struct match m,
 	const struct ed_run *r, unsigned ahead, unsigned enough)
 {
@@ -152,9 +155,9 @@ static struct match search_runs(const struct parse *s, const struct query *q, st
 }
 
 /* A match longer than m.len, of four bytes or more. Follows the chain of the four bytes at pos + k,
- * which every longer match must have too; k moves to what the best match so far lacks, when that was
- * seen less recently. In a run (then r is not NULL) `lead` is 3 less than what is left of it, and
- * m.len is more than lead + 2; else 0. */
+ * which every longer match must have too; k moves to what the best match so far lacks, when that
+ * was seen less recently. In a run (then r is not NULL) `lead` is 3 less than what is left of it,
+ * and m.len is more than lead + 2; else 0. */
 static inline __attribute__((always_inline)) struct match search4(const struct parse *s,
 	const struct query *q, struct match m, const struct ed_run *r, unsigned lead)
 {
@@ -200,10 +203,10 @@ static inline __attribute__((always_inline)) struct match search4(const struct p
 	return m;
 }
 
-/* The same for a position in a run. Once a match as long as the run is known, a longer one must have
- * what follows the run too. */
-static __attribute__((noinline)) struct match search_run(const struct parse *s, struct query *q,
-	struct match m)
+/* The same for a position in a run. Once a match as long as the run is known, a longer one must
+ * have what follows the run too. */
+static __attribute__((noinline)) struct match search_run(
+	const struct parse *s, struct query *q, struct match m)
 {
 	const struct ed_run *r = run_at(s->x, q->pos);
 	unsigned ahead = r->end - q->pos < q->max ? (unsigned)(r->end - q->pos) : q->max;
@@ -256,8 +259,8 @@ static inline bool better_possible(const struct parse *s, size_t pos, unsigned b
 	size_t tail = pos + best - ED_MIN_MATCH;
 	uint32_t reach = reach_of(pos);
 	return (back4(s, tail) <= reach || ed_is_run(ed_load32(s->in + tail))) &&
-		(best == ED_MIN_MATCH || back4(s, tail - 1) <= reach ||
-			ed_is_run(ed_load32(s->in + tail - 1)));
+	       (best == ED_MIN_MATCH || back4(s, tail - 1) <= reach ||
+		       ed_is_run(ed_load32(s->in + tail - 1)));
 }
 
 /* A match at pos that is longer than `best`, or {best, 0}. */
@@ -276,10 +279,11 @@ static inline bool match_possible(const struct parse *s, size_t pos)
 	uint32_t reach = reach_of(pos);
 	uint32_t reach3 = reach < ED_TOO_FAR ? reach : ED_TOO_FAR;
 	return (back3(s, pos) <= reach3) | (back4(s, pos) <= reach) |
-		ed_is_run(ed_load32(s->in + pos));
+	       ed_is_run(ed_load32(s->in + pos));
 }
 
-static inline int put_symbol(const struct parse *s, uint32_t sym, size_t top, size_t end, struct err *e)
+static inline int put_symbol(
+	const struct parse *s, uint32_t sym, size_t top, size_t end, struct err *e)
 {
 	struct exact_deflate *d = s->d;
 	d->sym[d->nsym++] = sym;

@@ -189,7 +189,7 @@ static void sizes(struct ed_tree *t, const uint16_t *freq, enum ed_alphabet a, i
 		for (int i = 8; i < 28; i++)
 			extra += (uint32_t)freq[ED_END_BLOCK + 1 + i] * ed_len_extra[i];
 		stat = 8 * sum(freq, 0, 144) + 9 * sum(freq, 144, 256) + 7 * sum(freq, 256, 280) +
-			8 * sum(freq, 280, elems);
+		       8 * sum(freq, 280, elems);
 	} else if (a == ED_DIST) {
 		for (int i = 4; i < ED_D_CODES; i++)
 			extra += (uint32_t)freq[i] * ed_dist_extra[i];

@@ -8,9 +8,11 @@
 
 enum {
 	HEADER = 3,	    /* bytes in front of the coded ones */
-	MAX_SAMPLE = 16384, /* tokens the dialects are tried on */
+	MAX_SAMPLE = 65536, /* tokens the dialects are tried on */
 	FEW = 512,	    /* ... and at first */
-	CLOSE = 16,	    /* so few misses of those are close */
+	CLOSE = 16,	    /* so many more misses are no worse */
+	MAX_HEADERS = 16,   /* headers that are looked at for the writer's ways */
+	STORED_RUN = 0xffff, /* a "distance" in the sample: stored bytes */
 	MAX_PLAIN = 1 << 30
 };
 
@@ -73,6 +75,7 @@ static void state_init(struct foreign *f, struct fo_dialect d, struct span plain
 	st->last_type = 3;
 	st->history = 0;
 	st->all = &f->all;
+	st->all_base = fo_chain_begin(&f->all, plain.n);
 	st->all_entered = 0;
 }
 
@@ -109,6 +112,7 @@ static int header_get(struct span side, struct fo_dialect *d, struct err *e)
 struct traits {
 	unsigned wrong[FO_LENGTHS_COUNT]; /* code lengths that differ from each way's */
 	unsigned unjoined, joined;	  /* headers that each way does not explain */
+	unsigned headers;
 	uint8_t mem;
 };
 
@@ -146,6 +150,20 @@ static uint8_t mem_level(size_t ntok)
 	return 0;
 }
 
+static void sample_add(struct foreign *f, const struct fo_block *b)
+{
+	size_t n = b->ntok;
+	if (b->type == FO_STORED && f->nsample < MAX_SAMPLE)
+		f->sample[f->nsample++] = fo_match(b->stored, STORED_RUN);
+	if (b->type == FO_STORED)
+		return;
+	if (n > MAX_SAMPLE - f->nsample)
+		n = MAX_SAMPLE - f->nsample;
+	if (n)
+		memcpy(f->sample + f->nsample, b->tok, n * sizeof *b->tok);
+	f->nsample += n;
+}
+
 /* Read the whole stream once; keep its first tokens and what they show. */
 static int survey(struct foreign *f, struct span stream, struct span plain, struct traits *t,
 	struct err *e)
@@ -159,31 +177,31 @@ static int survey(struct foreign *f, struct span stream, struct span plain, stru
 		int r = fo_read_block(&f->reader, b, e);
 		if (r < 0)
 			return r;
-		if (b->type == FO_STORED)
-			continue;
-		/* Tokens behind stored bytes are of no use: positions would be lost. */
-		size_t n = begin == 0 || f->nsample ? b->ntok : 0;
-		if (n > MAX_SAMPLE - f->nsample)
-			n = MAX_SAMPLE - f->nsample;
-		if (n)
-			memcpy(f->sample + f->nsample, b->tok, n * sizeof *b->tok);
-		f->nsample += n;
-		if (b->type == FO_DYNAMIC && begin < MAX_PLAIN / 1024)
+		sample_add(f, b);
+		if (b->type == FO_DYNAMIC && t->headers++ < MAX_HEADERS)
 			note_header(t, b, plain.p + begin);
-		if (!b->final && !t->mem)
+		if (b->type != FO_STORED && !b->final && !t->mem)
 			t->mem = mem_level(b->ntok);
 	} while (!b->final);
 	return 0;
 }
 
-/* How many tokens of the sample a dialect does not foresee; stops beyond `enough`. */
-static size_t misses(struct foreign *f, struct fo_dialect d, struct span plain, size_t enough)
+/* How many of the first `ntok` tokens of the sample a dialect does not foresee; stops counting
+ * beyond `enough`. */
+static size_t misses(struct foreign *f, struct fo_dialect d, struct span plain, size_t ntok,
+	size_t enough)
 {
 	struct fo_predictor p;
 	size_t pos = 0, n = 0;
 	fo_predictor_init(&p, &f->chain, d, plain);
-	for (size_t i = 0; i < f->nsample && n <= enough; i++) {
-		uint32_t tok = f->sample[i] & ~(uint32_t)FO_LONG_258;
+	for (size_t i = 0; i < ntok && n <= enough; i++) {
+		uint32_t tok = f->sample[i];
+		if (fo_dist(tok) == STORED_RUN) {
+			fo_learn_stored(&p, pos, tok & 0xffff);
+			pos += tok & 0xffff;
+			continue;
+		}
+		tok &= ~(uint32_t)FO_LONG_258;
 		struct fo_guess g = fo_predict(&p, pos);
 		n += tok != (g.take ? g.match : FO_LITERAL);
 		fo_learn(&p, pos, g, tok);
@@ -204,43 +222,40 @@ static const struct {
 	{FO_FAM_CRC3, 3}, {FO_FAM_CRC3, 2}, {FO_FAM_LITERALS, 1}, {FO_FAM_RUNS, 1}};
 enum { KNOWN = sizeof known / sizeof *known };
 
-/* Try all on a few tokens; if one of them seems to be it, those that do about as well on the whole
- * sample. */
+static struct fo_dialect as_known(struct fo_dialect d, size_t i)
+{
+	d.family = known[i].family;
+	d.level = known[i].level;
+	return d;
+}
+
+/* Try each on a few tokens. One that foresees all of those, and then all of the sample, is it; else
+ * those that did about as well as the best are tried on the sample. */
 static struct fo_dialect choose(struct foreign *f, const struct traits *t, struct span plain)
 {
-	struct fo_dialect best = {.family = FO_FAM_ZLIB, .level = 6, .mem = t->mem ? t->mem : 8,
-		.lengths = FO_BY_HEAP, .joined = t->joined < t->unjoined};
-	if (t->wrong[FO_BY_RANK] < t->wrong[FO_BY_HEAP])
-		best.lengths = FO_BY_RANK;
-	size_t few[KNOWN], least = SIZE_MAX, nsample = f->nsample;
-	struct fo_dialect d = best;
-	f->nsample = nsample < FEW ? nsample : FEW;
+	struct fo_dialect d = {.mem = t->mem ? t->mem : 8, .joined = t->joined < t->unjoined};
+	d.lengths = t->wrong[FO_BY_RANK] < t->wrong[FO_BY_HEAP] ? FO_BY_RANK : FO_BY_HEAP;
+	size_t few[KNOWN], least = SIZE_MAX, best = 0, nfew = f->nsample < FEW ? f->nsample : FEW;
 	for (size_t i = 0; i < KNOWN; i++) {
-		d.family = known[i].family;
-		d.level = known[i].level;
-		few[i] = misses(f, d, plain, least < FEW ? least + CLOSE : least);
-		if (few[i] < least) {
-			least = few[i];
-			best = d;
-		}
+		size_t enough = least < FEW ? least + CLOSE + least / 8 : least;
+		few[i] = misses(f, as_known(d, i), plain, nfew, enough);
+		least = few[i] < least ? few[i] : least;
+		if (few[i] == 0 && (nfew == f->nsample ||
+					   misses(f, as_known(d, i), plain, f->nsample, 0) == 0))
+			return as_known(d, i);
 	}
-	f->nsample = nsample;
-	if (least > CLOSE)
-		return best; /* not one of these: any that is near will do */
-	size_t limit = least + CLOSE;
+	size_t limit = least + (least < 8 * CLOSE ? CLOSE : least / 8);
 	least = SIZE_MAX;
-	for (size_t i = 0; i < KNOWN && least; i++) {
+	for (size_t i = 0; i < KNOWN; i++) {
 		if (few[i] > limit)
 			continue;
-		d.family = known[i].family;
-		d.level = known[i].level;
-		size_t n = misses(f, d, plain, least);
+		size_t n = misses(f, as_known(d, i), plain, f->nsample, least);
 		if (n < least) {
 			least = n;
-			best = d;
+			best = i;
 		}
 	}
-	return best;
+	return as_known(d, best);
 }
 
 /* ---- both ways ---- */

@@ -20,12 +20,10 @@ static unsigned hash3(const uint8_t *p)
 static void all_enter(struct fo_state *st)
 {
 	struct fo_chain *a = st->all;
-	if (st->all_entered == 0)
-		memset(a->head, 0, 32768 * sizeof *a->head);
 	for (; st->all_entered < st->pos && st->plain.n - st->all_entered >= 3; st->all_entered++) {
 		unsigned h = hash3(st->plain.p + st->all_entered);
 		a->prev[st->all_entered % FO_WINDOW] = a->head[h];
-		a->head[h] = (uint32_t)st->all_entered + 1;
+		a->head[h] = st->all_base + (uint32_t)st->all_entered + 1;
 	}
 }
 
@@ -38,9 +36,11 @@ static unsigned find_place(struct fo_state *st, unsigned len, unsigned dist, uin
 	unsigned hops = MAX_HOPS;
 	uint32_t n = 0;
 	all_enter(st);
-	size_t next = st->all->head[hash3(s)];
-	while (next && st->pos - (next - 1) <= FO_WINDOW && hops--) {
-		size_t at = next - 1;
+	uint32_t next = st->all->head[hash3(s)];
+	while (next > st->all_base && hops--) {
+		size_t at = next - st->all_base - 1;
+		if (st->pos - at > FO_WINDOW)
+			break;
 		if (memcmp(st->plain.p + at, s, len) == 0) {
 			unsigned d = (unsigned)(st->pos - at);
 			if (dist ? d == dist : n == rank) {

@@ -152,9 +152,15 @@ struct fo_dialect {
 	bool joined;	 /* runs of lengths go on from literals to distances */
 };
 
+/* Positions by hash. What is stored is position + base; what is not above `base` is from an earlier
+ * input, so that nothing needs clearing between inputs. */
 struct fo_chain {
 	uint32_t head[65536], prev[FO_WINDOW];
+	uint32_t end; /* all stored values are below it */
 };
+
+/* Begin an input of n bytes; returns its base. */
+uint32_t fo_chain_begin(struct fo_chain *c, size_t n);
 
 struct fo_guess {
 	uint32_t match; /* what is found at this position; 0: nothing */
@@ -165,6 +171,7 @@ struct fo_predictor {
 	struct span in;
 	struct fo_dialect d;
 	struct fo_chain *chain;
+	uint32_t base;
 	unsigned hash_bits;
 	size_t entered;	  /* positions before it are in the chains, or never will be */
 	size_t ahead_pos; /* where `ahead` was found while looking one byte ahead; or SIZE_MAX */
@@ -255,7 +262,8 @@ struct fo_state {
 	bool bad;	    /* decoding: a length that cannot be */
 	unsigned last_type; /* 3: none yet */
 	unsigned history;   /* of misses, one bit each */
-	struct fo_chain *all; /* every position by its first three bytes */
+	struct fo_chain *all; /* every position, plus 1, by its first three bytes */
+	uint32_t all_base;
 	size_t all_entered;
 };
 

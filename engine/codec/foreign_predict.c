@@ -40,6 +40,18 @@ static uint32_t crc32c_of(const uint32_t *table, uint32_t v)
 	return v;
 }
 
+uint32_t fo_chain_begin(struct fo_chain *c, size_t n)
+{
+	if (n >= UINT32_MAX - c->end) {
+		memset(c->head, 0, sizeof c->head);
+		memset(c->prev, 0, sizeof c->prev);
+		c->end = 0;
+	}
+	uint32_t base = c->end;
+	c->end += (uint32_t)n + 1;
+	return base;
+}
+
 void fo_predictor_init(struct fo_predictor *p, struct fo_chain *mem, struct fo_dialect d,
 	struct span in)
 {
@@ -50,7 +62,7 @@ void fo_predictor_init(struct fo_predictor *p, struct fo_chain *mem, struct fo_d
 		p->hash_bits = 15;
 	if (d.family == FO_FAM_CRC3)
 		crc_init(p->crc);
-	memset(mem->head, 0, sizeof *mem->head << p->hash_bits);
+	p->base = fo_chain_begin(mem, in.n);
 	/* The four-byte hash at the last position reads one byte too far: 0 in a fresh window, else
 	 * what was there before the window moved. */
 	size_t base = in.n >= 3 ? window_base(in.n - 3) : 0;
@@ -79,7 +91,7 @@ static void enter(struct fo_predictor *p, size_t pos)
 	for (; p->entered <= pos && p->entered + FO_MIN_MATCH <= p->in.n; p->entered++) {
 		unsigned h = hash_at(p, p->entered);
 		p->chain->prev[p->entered % FO_WINDOW] = p->chain->head[h];
-		p->chain->head[h] = (uint32_t)p->entered;
+		p->chain->head[h] = p->base + (uint32_t)p->entered;
 	}
 }
 
@@ -104,6 +116,13 @@ static inline uint16_t two_bytes(const uint8_t *p)
 	return v;
 }
 
+/* What is before `pos` in its chain; 0 for none. */
+static inline size_t candidate(const struct fo_predictor *p, size_t pos)
+{
+	uint32_t v = p->chain->prev[pos % FO_WINDOW];
+	return v > p->base ? v - p->base : 0;
+}
+
 /* The longest match at `pos` that is longer than `best`, as zlib finds it; 0 when there is none. */
 static uint32_t search(struct fo_predictor *p, size_t pos, unsigned best)
 {
@@ -116,7 +135,7 @@ static uint32_t search(struct fo_predictor *p, size_t pos, unsigned best)
 	unsigned chain = best >= l->good ? l->chain >> 2 : l->chain;
 	unsigned nice = l->nice < max ? l->nice : max;
 	uint32_t found = 0;
-	size_t cand = p->chain->prev[pos % FO_WINDOW];
+	size_t cand = candidate(p, pos);
 	/* Position 0 is zlib's end of the chain. Only the first may be as far as it gets. */
 	if (cand == 0 || pos - cand > FO_MAX_DIST || best >= max)
 		return 0;
@@ -133,7 +152,7 @@ static uint32_t search(struct fo_predictor *p, size_t pos, unsigned best)
 				last = two_bytes(s + best - 1);
 			}
 		}
-		cand = p->chain->prev[cand % FO_WINDOW];
+		cand = candidate(p, cand);
 	} while (cand && pos - cand < FO_MAX_DIST && --chain);
 	return found;
 }

@@ -15,7 +15,7 @@ struct keys {
 	struct id store;
 };
 
-_Static_assert(sizeof(crypto_generichash_state) <= sizeof(((struct hasher *)0)->state),
+_Static_assert(sizeof(crypto_generichash_state) + 64 <= sizeof(((struct hasher *)0)->state),
 	"struct hasher must hold libsodium's state");
 _Static_assert(crypto_aead_xchacha20poly1305_ietf_ABYTES == SEAL_TAG_BYTES, "tag size");
 
@@ -86,22 +86,28 @@ void keys_free(struct keys *k)
 	sodium_free(k);
 }
 
+/* Wherever the struct lies, sanitizers' stacks included. */
+static crypto_generichash_state *state_of(struct hasher *h)
+{
+	return (crypto_generichash_state *)(((uintptr_t)h->state + 63) & ~(uintptr_t)63);
+}
+
 void hasher_begin(struct hasher *h, const struct keys *k, uint8_t form)
 {
-	crypto_generichash_init((crypto_generichash_state *)h->state, k->naming, KEY_BYTES,
+	crypto_generichash_init(state_of(h), k->naming, KEY_BYTES,
 		NAME_BYTES);
-	crypto_generichash_update((crypto_generichash_state *)h->state, &form, 1);
+	crypto_generichash_update(state_of(h), &form, 1);
 }
 
 void hasher_add(struct hasher *h, struct span s)
 {
 	if (s.n)
-		crypto_generichash_update((crypto_generichash_state *)h->state, s.p, s.n);
+		crypto_generichash_update(state_of(h), s.p, s.n);
 }
 
 void hasher_end(struct hasher *h, struct name *ret)
 {
-	crypto_generichash_final((crypto_generichash_state *)h->state, ret->b, NAME_BYTES);
+	crypto_generichash_final(state_of(h), ret->b, NAME_BYTES);
 }
 
 void name_of(const struct keys *k, uint8_t form, struct span s, struct name *ret)

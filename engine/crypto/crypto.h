@@ -47,7 +47,7 @@ void keys_free(struct keys *k);
 
 /* Names. The streaming form gives the same value as the one-shot over the concatenation. */
 struct hasher {
-	_Alignas(64) uint8_t state[384];
+	uint8_t state[384 + 64]; /* libsodium's, aligned within */
 };
 void name_of(const struct keys *k, uint8_t form, struct span s, struct name *ret);
 void hasher_begin(struct hasher *h, const struct keys *k, uint8_t form);

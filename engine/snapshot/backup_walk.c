@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "engine/anvil/region.h"
 #include "engine/base/cleanup.h"
 #include "engine/snapshot/dirnames.h"
 #include "engine/snapshot/xattrs.h"
@@ -32,6 +34,14 @@ struct dir {
 	struct item *first, **last;
 	size_t n_items;
 	bool partial; /* something in it was left out */
+	struct external_seen *externals; /* .mcc files taken so far */
+	size_t n_externals;
+};
+
+/* A .mcc file as it was when it was taken. */
+struct external_seen {
+	int32_t x, z;
+	struct stat st;
 };
 
 int walk_init(struct walk *w, struct store *s, const struct backup_options *opt, size_t budget,
@@ -278,10 +288,55 @@ static int take_link(struct walk *w, int dirfd, const char *name, struct item *i
 	return 0;
 }
 
+static int remember_external(struct dir *d, const char *name, const struct stat *st, struct err *e)
+{
+	int32_t x, z;
+	if (!region_parse_external_name(name, &x, &z))
+		return 0;
+	if ((d->n_externals & (d->n_externals - 1)) == 0) {
+		struct external_seen *v = realloc(d->externals,
+			(d->n_externals ? 2 * d->n_externals : 1) * sizeof *v);
+		if (!v)
+			return err_set(e, E_NOMEM, 0, "no memory for a directory");
+		d->externals = v;
+	}
+	d->externals[d->n_externals++] = (struct external_seen){x, z, *st};
+	return 0;
+}
+
+/* Is the .mcc of a chunk the one that was taken? They come before the region files, by name. */
+static bool same_external(const struct dir *d, int32_t x, int32_t z)
+{
+	char name[64];
+	struct stat st;
+	snprintf(name, sizeof name, "c.%d.%d.mcc", x, z);
+	bool there = fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	for (size_t i = 0; i < d->n_externals; i++)
+		if (d->externals[i].x == x && d->externals[i].z == z)
+			return there && st.st_ino == d->externals[i].st.st_ino &&
+			       !ingest_stat_differs(&st, &d->externals[i].st);
+	return !there; /* missing all along: a damaged world, not a changing one */
+}
+
+/* A chunk that moved to its .mcc, or rewrote it, after that was read makes the two disagree. */
+static bool externals_moved(const struct dir *d, const char *name, const struct ingest_file *f)
+{
+	int32_t rx, rz;
+	if (!region_parse_name(name, &rx, &rz))
+		return false;
+	for (int i = 0; i < REGION_SLOTS; i++)
+		if ((f->external[i / 8] >> i % 8 & 1) &&
+			!same_external(d, (int32_t)((uint32_t)rx * 32 + (uint32_t)(i % 32)),
+				(int32_t)((uint32_t)rz * 32 + (uint32_t)(i / 32))))
+			return true;
+	return false;
+}
+
 /* Start reading a regular file. What goes wrong with the file alone is a problem. */
-static int take_file(struct walk *w, int dirfd, const char *name, const struct entry *old,
+static int take_file(struct walk *w, struct dir *d, const char *name, const struct entry *old,
 	struct item *it, struct err *e)
 {
+	int dirfd = d->fd;
 	struct err own = ERR_INIT;
 	struct stat st;
 	CLEANUP_FD int fd = openat(dirfd, name,
@@ -307,6 +362,10 @@ static int take_file(struct walk *w, int dirfd, const char *name, const struct e
 		r = ingest_start(&w->in, &it->file, fd, name, &st, old ? &old->content : NULL,
 			&own);
 		it->ingesting = r == 0;
+		if (r == 0 && externals_moved(d, name, &it->file))
+			it->file.changed = true;
+		if (r == 0)
+			r = remember_external(d, name, &st, &own);
 	}
 	if (r == E_NOMEM || r == E_NOSPACE || r == E_CORRUPT) {
 		*e = own;
@@ -324,9 +383,26 @@ static int take_file(struct walk *w, int dirfd, const char *name, const struct e
 static int walk_dir(struct walk *w, int fd, const struct content *old, struct entry *en,
 	struct err *e);
 
+/* A mount of mcfs shows backups: backing those up would never end. Told by the type of the mount,
+ * without asking the mount itself. */
+static bool is_mcfs_mount(dev_t dev)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[8192];
+	bool ours = false;
+	while (f && !ours && fgets(line, sizeof line, f)) {
+		unsigned ma, mi;
+		ours = sscanf(line, "%*d %*d %u:%u", &ma, &mi) == 2 && makedev(ma, mi) == dev &&
+		       strstr(line, " - fuse.mcfs ");
+	}
+	if (f)
+		fclose(f);
+	return ours;
+}
+
 static bool crosses(const struct walk *w, const struct stat *st)
 {
-	return w->opt->one_file_system && st->st_dev != w->dev;
+	return st->st_dev != w->dev && (w->opt->one_file_system || is_mcfs_mount(st->st_dev));
 }
 
 static int take_dir(struct walk *w, int dirfd, const char *name, const struct entry *old,
@@ -400,10 +476,12 @@ static int take_entry(struct walk *w, struct dir *d, const char *name, const cha
 		it->en.target = old->target;
 	else if (it->en.type == NODE_SYMLINK)
 		r = take_link(w, d->fd, name, it, e);
-	else if (it->en.type == NODE_FILE && unchanged)
+	else if (it->en.type == NODE_FILE && unchanged) {
 		it->en.content = old->content;
+		r = remember_external(d, name, st, e);
+	}
 	else if (it->en.type == NODE_FILE && !w->opt->dry_run)
-		r = take_file(w, d->fd, name, old, it, e);
+		r = take_file(w, d, name, old, it, e);
 	if (r == 0 && it->en.type == NODE_DIR)
 		r = take_dir(w, d->fd, name, old, st, it, e);
 	else if (r == 0 && !it->ingesting)
@@ -478,6 +556,7 @@ static void dir_close(struct dir *d)
 	}
 	tree_iter_close(&d->old);
 	tree_builder_free(d->b);
+	free(d->externals);
 }
 
 static int walk_dir(struct walk *w, int fd, const struct content *old, struct entry *en,

@@ -23,6 +23,7 @@ struct run {
 	struct nameset bad;  /* blobs that do not decode */
 	struct nameset good; /* directories that were found whole */
 	struct buf path;
+	unsigned depth;
 };
 
 static void damage(struct run *w, const char *where, const struct err *e)
@@ -423,11 +424,17 @@ static int check_tree(struct run *w, const struct content *dir, bool *ret_whole,
 	/* Most directories are the same in many snapshots: once is enough. */
 	if (dir->kind == CONTENT_TREE && nameset_has(&w->good, &dir->name))
 		return 0;
-	int r = tree_iter_open(&it, w->s, &w->coder, dir, 0, &own);
+	int r = w->depth < TREE_DEPTH_MAX
+			? tree_iter_open(&it, w->s, &w->coder, dir, 0, &own)
+			: err_set(&own, E_CORRUPT, 0, "is nested deeper than a snapshot can be");
 	int more = r;
+	if (r < 0)
+		it.depth = -1;
+	w->depth++;
 	while (r == 0 && (more = tree_iter_next(&it, &en, &own)) == 1)
 		r = check_entry(w, &en, ret_whole, e);
 	tree_iter_close(&it);
+	w->depth--;
 	if (r == 0 && more < 0)
 		r = more;
 	if (own.code < 0 && !is_fatal(own.code)) {

@@ -82,6 +82,15 @@ static void write_blob(void *arg, unsigned worker)
 	job_done(f, r, &e);
 }
 
+/* Not before the size is known to fit the content: a crafted one could be anything. */
+static int set_size(struct extract_file *f, uint64_t size, struct err *e)
+{
+	if (ftruncate(f->fd, (off_t)size) < 0)
+		return err_set(e, E_IO, errno, "make a file of %llu bytes",
+			(unsigned long long)size);
+	return 0;
+}
+
 static int start_map(struct extract_file *f, const struct content *c, uint64_t size, struct err *e)
 {
 	struct map_iter it;
@@ -105,7 +114,7 @@ static int start_map(struct extract_file *f, const struct content *c, uint64_t s
 	map_iter_close(&it);
 	if (r == 0 && end != size)
 		r = err_set(e, E_CORRUPT, 0, "the pieces of the file do not add up to its size");
-	return r;
+	return r < 0 ? r : set_size(f, size, e);
 }
 
 /* ---- region files ---- */
@@ -193,6 +202,8 @@ static int start_region(struct extract_file *f, const struct content *content, u
 		r = layout_get(buf_span(&b), l, e);
 	if (r == 0 && l->size != size)
 		r = err_set(e, E_CORRUPT, 0, "the region file's layout has another size");
+	if (r == 0)
+		r = set_size(f, size, e);
 	for (unsigned g = 0; g < LAYOUT_GROUPS && r == 0; g++) {
 		size_t bytes = 0;
 		for (unsigned i = 0; i < GROUP_SLOTS; i++)
@@ -213,9 +224,6 @@ static int start(struct extract_file *f, const struct content *c, uint64_t size,
 	if (c->kind == CONTENT_INLINE ? c->inline_data.n != size
 				      : c->kind == CONTENT_EMPTY && size)
 		return err_set(e, E_CORRUPT, 0, "the file's size does not fit its content");
-	if (size && ftruncate(f->fd, (off_t)size) < 0)
-		return err_set(e, E_IO, errno, "make a file of %llu bytes",
-			(unsigned long long)size);
 	switch (c->kind) {
 	case CONTENT_EMPTY:
 		return 0;

@@ -109,7 +109,8 @@ static int find_gaps(const struct work *w, const struct region_extent *rec, stru
 	for (unsigned i = 0; i < REGION_SLOTS; i++)
 		if (rec[i].len)
 			order[n++] = (struct extent){.off = rec[i].off, .len = rec[i].len};
-	qsort(order, n, sizeof *order, by_off);
+	if (n)
+		qsort(order, n, sizeof *order, by_off);
 	uint64_t at = REGION_HEADER;
 	for (unsigned i = 0; i <= n; i++) {
 		uint64_t end = i < n ? order[i].off : w->file.n;
@@ -284,7 +285,8 @@ static int by_gain(const void *a, const void *b)
 static int keep_best(const struct work *w, struct list *matches, struct gain *gains, size_t n,
 	struct list *out, struct err *e)
 {
-	qsort(gains, n, sizeof *gains, by_gain);
+	if (n)
+		qsort(gains, n, sizeof *gains, by_gain);
 	for (size_t i = 0; i < n && i < SOURCES_KEEP; i++) {
 		if (gains[i].bytes < SOURCE_BYTES_MIN)
 			break;
@@ -299,7 +301,8 @@ static int keep_best(const struct work *w, struct list *matches, struct gain *ga
 		if (r < 0)
 			return r;
 	}
-	qsort(out->x, out->n, sizeof *out->x, by_off);
+	if (out->n)
+		qsort(out->x, out->n, sizeof *out->x, by_off);
 	return 0;
 }
 

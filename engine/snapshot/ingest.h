@@ -28,6 +28,7 @@ struct ingest_file {
 	struct content content;
 	uint64_t size;	/* bytes that were read */
 	bool changed;	/* it would not hold still */
+	uint8_t external[128]; /* region file: a bit for each slot whose stream is in a .mcc file */
 	int code;	/* first failure of a job */
 	struct err err;
 	/* inner */

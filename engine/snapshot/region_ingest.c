@@ -209,6 +209,9 @@ int region_ingest_start(struct ingest_file *f, int fd, const char *name, const s
 	*ret_taken = true;
 	load_old(f, old);
 	f->changed = !settled;
+	for (unsigned i = 0; i < REGION_SLOTS; i++)
+		if (st->rec[i].len && (st->file.p[st->rec[i].off + 4] & CHUNK_EXTERNAL))
+			f->external[i / 8] |= (uint8_t)(1 << i % 8);
 	f->size = st->layout.size = st->file.len;
 	memcpy(st->layout.header, st->file.p, REGION_HEADER);
 	for (unsigned i = 0; i < REGION_SLOTS; i++)

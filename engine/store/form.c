@@ -12,6 +12,7 @@
 #define RECORD_HEAD 5 /* u32 BE length and the type byte */
 #define TYPE_GZIP 1
 #define TYPE_ZLIB 2
+#define GZIP_HEADER 10
 /* What was done to a body after inflating it. */
 enum { FILTER_NONE = 0, FILTER_SHORTS = 1 };
 
@@ -63,7 +64,10 @@ int group_nbt(struct span plain, const struct group_slot *slot, struct buf *out,
 	size_t start = out->len;
 	if (slot->recipe == RECIPE_NONE)
 		return err_set(e, E_FORMAT, 0, "the chunk is kept as it was");
-	int r = buf_add(out, plain.p + slot->plain_off, slot->plain_len, e);
+	struct span body = span_sub(plain, slot->plain_off, slot->plain_len);
+	if (type_of_recipe(slot->recipe) == TYPE_GZIP)
+		body = span_sub(body, GZIP_HEADER, body.n); /* kept in front of the NBT */
+	int r = buf_add(out, body.p, body.n, e);
 	if (r == 0 && slot->filtered && !nbt_filter_undo(out->p + start, slot->plain_len)) {
 		out->len = start;
 		r = err_set(e, E_CORRUPT, 0, "a chunk's filter cannot be undone");

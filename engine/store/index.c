@@ -448,6 +448,9 @@ static int drop_baseless_once(struct index *ix, int *ret, struct err *e)
 	if (r == 0)
 		r = exec(ix, "DELETE FROM blob WHERE (name, pack) IN (SELECT name, pack FROM gone)", e);
 	*ret = r == 0 ? sqlite3_changes(ix->db) : 0;
+	/* Their base may come back: read the index objects again then. */
+	if (*ret)
+		r = exec(ix, "DELETE FROM object", e);
 	return r;
 }
 
@@ -461,7 +464,20 @@ int index_drop_baseless(struct index *ix, struct err *e)
 	return r;
 }
 
-int index_each_blob(struct index *ix, const struct id *pack, pack_each fn, void *ctx,
+struct row {
+	struct name name;
+	struct blob_loc loc;
+};
+
+static int by_place(const void *a, const void *b)
+{
+	const struct blob_loc *x = &((const struct row *)a)->loc, *y = &((const struct row *)b)->loc;
+	if (x->offset != y->offset)
+		return x->offset < y->offset ? -1 : 1;
+	return x->blob_off < y->blob_off ? -1 : x->blob_off > y->blob_off;
+}
+
+static int load_rows(struct index *ix, const struct id *pack, struct row **ret, size_t *ret_n,
 	struct err *e)
 {
 	static const char sql[] = "SELECT p.id, b.loc, b.name FROM blob b JOIN pack p ON "
@@ -473,16 +489,35 @@ int index_each_blob(struct index *ix, const struct id *pack, pack_each fn, void 
 		return fail(ix, "prepare", e);
 	sqlite3_bind_blob(s, 1, pack->b, ID_BYTES, SQLITE_STATIC);
 	while (r == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
-		struct blob_loc l;
-		struct name name = {{0}};
-		r = read_row(s, &l, e);
+		struct row *v = *ret;
+		if ((*ret_n & (*ret_n - 1)) == 0)
+			v = realloc(*ret, (*ret_n ? 2 * *ret_n : 1) * sizeof *v);
+		if (!v) {
+			r = err_set(e, E_NOMEM, 0, "no memory for the blobs of a pack");
+			break;
+		}
+		*ret = v;
+		v[*ret_n].name = (struct name){{0}};
+		r = read_row(s, &v[*ret_n].loc, e);
 		if (sqlite3_column_bytes(s, 2) == NAME_BYTES)
-			memcpy(name.b, sqlite3_column_blob(s, 2), NAME_BYTES);
-		if (r == 0)
-			r = fn(ctx, &name, &l, e);
+			memcpy(v[*ret_n].name.b, sqlite3_column_blob(s, 2), NAME_BYTES);
+		++*ret_n;
 	}
 	if (r == 0 && rc != SQLITE_DONE)
 		r = fail(ix, "list", e);
 	sqlite3_finalize(s);
+	return r;
+}
+
+int index_each_blob(struct index *ix, const struct id *pack, pack_each fn, void *ctx,
+	struct err *e)
+{
+	CLEANUP_FREE struct row *v = NULL;
+	size_t n = 0;
+	int r = load_rows(ix, pack, &v, &n, e);
+	if (r == 0 && n)
+		qsort(v, n, sizeof *v, by_place);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = fn(ctx, &v[i].name, &v[i].loc, e);
 	return r;
 }

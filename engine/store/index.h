@@ -46,7 +46,7 @@ int index_find(struct index *ix, const struct name *name, unsigned nth, struct b
 int index_find_base(struct index *ix, const uint8_t base[BASE_BYTES], struct name *ret_name,
 	struct blob_loc *ret, struct err *e) MUST_CHECK;
 
-/* All packs, and all blobs of a pack, in no particular order. Non-zero from `fn` stops. */
+/* All packs; all blobs of a pack in the order in which they lie in it. Non-zero from `fn` stops. */
 int index_each_pack(struct index *ix, index_each_id fn, void *ctx, struct err *e) MUST_CHECK;
 int index_each_blob(struct index *ix, const struct id *pack, pack_each fn, void *ctx,
 	struct err *e) MUST_CHECK;

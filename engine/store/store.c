@@ -154,6 +154,11 @@ static void object_key(const char *kind, const struct id *id, char out[64])
 	snprintf(out, 64, "%.20s/%s", kind, hex_of(id->b, ID_BYTES, hex));
 }
 
+static size_t max_bytes(const char *kind)
+{
+	return strcmp(kind, "index") == 0 ? INDEX_MAX_BYTES : OBJECT_MAX_BYTES;
+}
+
 int store_object_put(struct store *s, const char *kind, const struct id *id, struct span content,
 	bool replace, struct err *e)
 {
@@ -168,6 +173,8 @@ int store_object_put(struct store *s, const char *kind, const struct id *id, str
 	if (r == 0)
 		r = object_seal(s->keys, kind, id, buf_span(&plain), &sealed, e);
 	object_key(kind, id, key);
+	if (r == 0 && sealed.len > max_bytes(kind))
+		r = err_set(e, E_UNSUPPORTED, 0, "%s would be larger than readers accept", key);
 	return r < 0 ? r : object_put(s->place, key, buf_span(&sealed), replace, e);
 }
 
@@ -178,8 +185,7 @@ int store_object_get(struct store *s, const char *kind, const struct id *id, str
 	CLEANUP_BUF struct buf plain = BUF_INIT;
 	CLEANUP_BUF struct buf sealed = BUF_INIT;
 	object_key(kind, id, key);
-	size_t max = strcmp(kind, "index") == 0 ? INDEX_MAX_BYTES : OBJECT_MAX_BYTES;
-	int r = object_get(s->place, key, max, &sealed, e);
+	int r = object_get(s->place, key, max_bytes(kind), &sealed, e);
 	if (r == 0)
 		r = object_open(s->keys, kind, id, buf_span(&sealed), &plain, e);
 	if (r < 0)
@@ -226,7 +232,11 @@ static bool pack_is_there(struct store *s, struct span record)
 	if (record.n < ID_BYTES)
 		return true; /* for the parser to complain about */
 	memcpy(id.b, record.p, ID_BYTES);
-	return object_size(s->place, pack_object_key(&id, key), &size, NULL) != E_NOTFOUND;
+	if (object_size(s->place, pack_object_key(&id, key), &size, NULL) != E_NOTFOUND)
+		return true;
+	log_say(&s->log, LOG_ERROR, "pack %s is missing: 'mcfs check' tells what it touches",
+		key + 9);
+	return false;
 }
 
 static int load_index_object(struct store *s, const struct id *id, struct err *e)

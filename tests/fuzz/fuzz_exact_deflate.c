@@ -1,8 +1,8 @@
 /* exact_deflate against zlib, for libFuzzer.
  *
- * Byte 0: level (1 to 9, six is preferred), wrapping in the high bits. Byte 1: how the rest is read.
- * Even: the rest is the data. Odd: the rest is a program that makes it, so that short inputs reach
- * long runs, far copies and block ends, see expand(); two bits limit how much it makes. */
+ * Byte 0: level (1 to 9, six is preferred), wrapping in the high bits. Byte 1: how the rest is
+ * read. Even: the rest is the data. Odd: the rest is a program that makes it, so that short inputs
+ * reach long runs, far copies and block ends, see expand(); two bits limit how much it makes. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 static uint8_t data[MAX_DATA];
 static size_t limit; /* of what is in it */
 
-/* What the data is made from: ops of one byte (low 3 bits: what, high 5: size class) and operands. */
+/* What the data is made from: ops of one byte (low 3 bits: what, high 5: size class) and operands.
+ */
 struct program {
 	const uint8_t *p, *end;
 };

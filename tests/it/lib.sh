@@ -62,8 +62,8 @@ expect() {
 		fail "a sanitizer complains: $*"
 	fi
 	[ "$got" = "$want" ] && return
-	sed 's/^/	out: /' "$work/stdout" | tail -n 20 >&2
-	sed 's/^/	err: /' "$work/stderr" | tail -n 20 >&2
+	sed 's/^/	out: /' "$work/stdout" | tail -n 20 | cut -c 1-500 >&2
+	sed 's/^/	err: /' "$work/stderr" | tail -n 20 | cut -c 1-500 >&2
 	fail "exit code $got instead of $want: $*"
 }
 

@@ -17,10 +17,11 @@ for how in '' --oversized '--rate 200'; do
 	sleep 0.5
 	while kill -0 "$writer" 2>/dev/null; do
 		code=0
-		"$MCFS" snapshot --tag live "$live" >"$work/stdout" 2>"$work/stderr" || code=$?
+		"$MCFS" snapshot "$live" >"$work/stdout" 2>"$work/stderr" || code=$?
 		[ "$code" = 0 ] || [ "$code" = 3 ] || { cat "$work/stderr" >&2; fail "exit code $code"; }
 		! grep -vE ': (changed while it was read|was replaced|cannot be opened|source)' "$work/stderr" |
 			grep -q . || { cat "$work/stderr" >&2; fail "another problem than change"; }
+		"$MCFS" -q tag latest "+code-$code" >/dev/null
 		taken=$((taken + 1))
 	done
 	wait "$writer" || fail "the writer failed"
@@ -29,14 +30,19 @@ for how in '' --oversized '--rate 200'; do
 done
 "$MCFS_DEMO_WORLD" verify "$live" >"$work/stdout" 2>&1 || fail "the live world itself is damaged"
 
+# A chunk and its .mcc are two files, which no reader can have at one moment. Where they do not go
+# together the snapshot must have said that something changed while it was read.
 check "every chunk of every snapshot is whole"
-"$MCFS" list | cut -d' ' -f1 >"$work/names"
-while read -r name; do
+"$MCFS" list | sed -nE 's/^([^ ]+).*\+code-([03]).*/\1 \2/p' >"$work/names"
+[ -s "$work/names" ] || fail "no snapshots"
+while read -r name code; do
 	expect 0 "$MCFS" restore "$name" --to "$work/restored"
 	"$MCFS_DEMO_WORLD" verify "$work/restored/live" >"$work/stdout" 2>"$work/stderr" || {
-		head -n 10 "$work/stderr" >&2
-		tail -n 1 "$work/stdout" >&2
-		fail "$name has torn chunks"
+		if [ "$code" = 0 ] || grep -v 'its .mcc file' "$work/stderr" | grep -q .; then
+			head -n 10 "$work/stderr" >&2
+			tail -n 1 "$work/stdout" >&2
+			fail "$name (exit code $code) has torn chunks"
+		fi
 	}
 	rm -rf "$work/restored"
 done <"$work/names"

@@ -44,8 +44,8 @@ static void deflate_by_zlib(struct span in, int level, enum exact_wrap wrap, str
 {
 	static const int window_bits[] = {-15, 15, 31};
 	z_stream z = {0};
-	assert_int_equal(deflateInit2(&z, level, Z_DEFLATED, window_bits[wrap], 8,
-				 Z_DEFAULT_STRATEGY),
+	assert_int_equal(
+		deflateInit2(&z, level, Z_DEFLATED, window_bits[wrap], 8, Z_DEFAULT_STRATEGY),
 		Z_OK);
 	out->len = 0;
 	assert_int_equal(buf_reserve(out, deflateBound(&z, in.n) + 64, NULL), 0);
@@ -136,8 +136,8 @@ static void gen_bits(uint8_t *p, size_t n)
 /* Runs of all lengths of few values, some of them next to the limits of a match. */
 static void gen_runs(uint8_t *p, size_t n)
 {
-	static const unsigned len[] = {1, 2, 3, 4, 5, 6, 7, 8, 15, 16, 17, 31, 32, 127, 128, 129, 130,
-		257, 258, 259, 260, 516, 700};
+	static const unsigned len[] = {1, 2, 3, 4, 5, 6, 7, 8, 15, 16, 17, 31, 32, 127, 128, 129,
+		130, 257, 258, 259, 260, 516, 700};
 	for (size_t i = 0; i < n;) {
 		size_t run = below(4) ? len[below(sizeof len / sizeof *len)] : 1 + below(300);
 		uint8_t v = (uint8_t)(below(5) ? below(3) : below(256));
@@ -217,9 +217,9 @@ static void gen_copies(uint8_t *p, size_t n)
 {
 	for (size_t i = 0; i < n;) {
 		size_t len = below(3) ? 3 + below(12) : 1 + below(300);
-		size_t dist = below(4) == 0   ? 32500 + below(12)
-			: below(2)	      ? 1 + below(4200)
-					      : 1 + below(33000);
+		size_t dist = below(4) == 0 ? 32500 + below(12)
+			      : below(2)    ? 1 + below(4200)
+					    : 1 + below(33000);
 		if (dist > i || below(8) == 0) {
 			len = 1 + below(6);
 			dist = 0;
@@ -291,8 +291,8 @@ static void test_small_sizes(void **state)
 static void test_boundaries(void **state)
 {
 	(void)state;
-	static const size_t at[] = {258, 4096, 16383, 32506, 32768, 49152, 65274, 65535, 65536 + 258,
-		98304, 131072 - 262};
+	static const size_t at[] = {258, 4096, 16383, 32506, 32768, 49152, 65274, 65535,
+		65536 + 258, 98304, 131072 - 262};
 	for (size_t a = 0; a < sizeof at / sizeof *at; a++) {
 		for (int off = -4; off <= 4; off++) {
 			size_t n = (size_t)((int)at[a] + off);
@@ -336,7 +336,7 @@ static void test_window_start(void **state)
 {
 	(void)state;
 	for (unsigned base = 0; base < 3; base++) {
-		for (size_t tail = 3; tail < 300; tail += tail > 250 && tail < 270 ? 1 : 9) {
+		for (size_t tail = 3; tail<300; tail += tail> 250 && tail < 270 ? 1 : 9) {
 			size_t first = 32768u * base, n = first + 32506 + tail;
 			CLEANUP_FREE uint8_t *p = fill(base % 2 ? 2 : 1, n);
 			memcpy(p + first + 32506, p + first, tail < 20 ? tail : 20);
@@ -372,6 +372,19 @@ static void test_mixed(void **state)
 			at += len;
 		}
 		check_some_levels(span_of(p, n), "mixed");
+	}
+}
+
+/* Positions count on from call to call: whatever their offset, tables that age must not be seen. */
+static void test_state_between_calls(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 1500; i++) {
+		static const unsigned dense[] = {2, 3, 4, 11};
+		unsigned k = dense[below(4)];
+		size_t n = 4000 + below(i % 16 ? 3000 : 40000);
+		CLEANUP_FREE uint8_t *p = fill(k, n);
+		check(span_of(p, n), i % 5 ? 6 : 4, EXACT_RAW, kinds[k].name);
 	}
 }
 
@@ -421,8 +434,8 @@ static void test_appends_and_refuses(void **state)
 	assert_int_equal(buf_add(&out, "before", 6, &e), 0);
 	assert_int_equal(exact_deflate(work, 10, EXACT_RAW, span_of("x", 1), &out, &e), E_USAGE);
 	assert_int_equal(exact_deflate(work, -1, EXACT_RAW, span_of("x", 1), &out, &e), E_USAGE);
-	assert_int_equal(exact_deflate(work, 6, (enum exact_wrap)7, span_of("x", 1), &out, &e),
-		E_USAGE);
+	assert_int_equal(
+		exact_deflate(work, 6, (enum exact_wrap)7, span_of("x", 1), &out, &e), E_USAGE);
 	assert_int_equal(out.len, 6);
 	assert_int_equal(exact_deflate(work, 6, EXACT_RAW, span_of("x", 1), &out, &e), 0);
 	assert_memory_equal(out.p, "before\xab\0\0", 9);
@@ -464,11 +477,12 @@ static void check_chunk(const uint8_t *p, size_t n)
 static void check_region(const uint8_t *p, size_t n)
 {
 	for (size_t i = 0; i < 1024 && n >= 8192; i++) {
-		size_t at = ((size_t)p[4 * i] << 16 | (size_t)p[4 * i + 1] << 8 | p[4 * i + 2]) * 4096;
+		size_t at = ((size_t)p[4 * i] << 16 | (size_t)p[4 * i + 1] << 8 | p[4 * i + 2]) *
+			    4096;
 		if (at < 8192 || at + 5 > n)
 			continue;
-		size_t len = (size_t)p[at] << 24 | (size_t)p[at + 1] << 16 | (size_t)p[at + 2] << 8 |
-			p[at + 3];
+		size_t len = (size_t)p[at] << 24 | (size_t)p[at + 1] << 16 |
+			     (size_t)p[at + 2] << 8 | p[at + 3];
 		if (p[at + 4] != 2 || len < 2 || len - 1 > n - at - 5)
 			continue;
 		check_chunk(p + at + 5, len - 1);
@@ -500,7 +514,8 @@ static void walk(const char *dir)
 			continue;
 		if (S_ISDIR(st.st_mode))
 			walk(path);
-		else if (S_ISREG(st.st_mode) && len > 4 && strcmp(de->d_name + len - 4, ".mca") == 0)
+		else if (S_ISREG(st.st_mode) && len > 4 &&
+			 strcmp(de->d_name + len - 4, ".mca") == 0)
 			check_file(path, (size_t)st.st_size);
 	}
 }
@@ -541,6 +556,7 @@ int main(void)
 		cmocka_unit_test(test_boundaries),
 		cmocka_unit_test(test_kinds_at_sizes),
 		cmocka_unit_test(test_all_wraps_and_levels),
+		cmocka_unit_test(test_state_between_calls),
 		cmocka_unit_test(test_deep_trees),
 		cmocka_unit_test(test_window_start),
 		cmocka_unit_test(test_mixed),

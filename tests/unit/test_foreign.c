@@ -135,7 +135,7 @@ static void test_zlib_levels(void **state)
 			struct span in = make_data(20000 + below(60000), kind);
 			by_zlib(in, h, &out);
 			size_t side = round_trip(buf_span(&out), in);
-			if (level && side > 10)
+			if (level && side > 16)
 				fail_msg("zlib %d, kind %u: %zu bytes of %zu", level, kind, side, out.len);
 		}
 	}
@@ -440,7 +440,10 @@ static void test_node(void **state)
 		for (int level = 1; level <= 9; level++) {
 			snprintf(name, sizeof name, "%s%d", path, level);
 			assert_true(read_file(name, &out));
-			dear += round_trip(buf_span(&out), in) > 12;
+			size_t side = round_trip(buf_span(&out), in);
+			if (side > 24)
+				print_message("n %zu kind %u level %d: %zu\n", in.n, i % KINDS, level, side);
+			dear += side > 24;
 			unlink(name);
 		}
 	}

@@ -164,7 +164,7 @@ static void try_decode(enum form form, struct span plain, size_t canon_len)
 	if (r == 0)
 		assert_int_equal(got.len, canon_len);
 	else
-		assert_int_equal(r, E_CORRUPT);
+		assert_true(r == E_CORRUPT || r == E_UNSUPPORTED);
 	free(copy);
 }
 

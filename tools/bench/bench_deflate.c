@@ -67,11 +67,12 @@ static void add_region(struct libdeflate_decompressor *inflater, uint8_t *scratc
 {
 	const uint8_t *p = f.p;
 	for (size_t i = 0; i < 1024 && f.n >= 8192; i++) {
-		size_t at = ((size_t)p[4 * i] << 16 | (size_t)p[4 * i + 1] << 8 | p[4 * i + 2]) * 4096;
+		size_t at = ((size_t)p[4 * i] << 16 | (size_t)p[4 * i + 1] << 8 | p[4 * i + 2]) *
+			    4096;
 		if (at < 8192 || at + 5 > f.n)
 			continue;
-		size_t len = (size_t)p[at] << 24 | (size_t)p[at + 1] << 16 | (size_t)p[at + 2] << 8 |
-			p[at + 3];
+		size_t len = (size_t)p[at] << 24 | (size_t)p[at + 1] << 16 |
+			     (size_t)p[at + 2] << 8 | p[at + 3];
 		if (p[at + 4] == 2 && len >= 2 && len - 1 <= f.n - at - 5)
 			add_chunk(inflater, scratch, span_of(p + at + 5, len - 1));
 	}
@@ -170,8 +171,7 @@ static void rounds(z_stream *z, struct exact_deflate *d, int n)
 	double mz = median(tz, n), me = median(te, n); /* sorts */
 	printf("level %d, %d rounds, one thread   zlib %s %6.1f MB/s   exact %6.1f MB/s   "
 	       "ratio %.2f (medians)   %.2f (best times)\n",
-		level, n, zlibVersion(), mb / mz, mb / me, median(ratio, n),
-		tz[0] / te[0]);
+		level, n, zlibVersion(), mb / mz, mb / me, median(ratio, n), tz[0] / te[0]);
 }
 
 static void usage(void)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,6 +105,10 @@ static int set_option(struct cli *cli, struct wishes *w, const char *o)
 		return EXIT_DONE;
 	if (strcmp(o, "allow_other") == 0) {
 		w->opt.allow_other = true;
+		return EXIT_DONE;
+	}
+	if (strcmp(o, "noxattr") == 0) {
+		w->opt.no_xattrs = true;
 		return EXIT_DONE;
 	}
 	if (strcmp(o, "noexec") == 0 || strcmp(o, "default_permissions") == 0)
@@ -341,8 +346,9 @@ static int run(struct cli *cli, int argc, char **argv)
 	/* The daemon leaves the working directory. */
 	CLEANUP_FREE char *store = realpath(cli->store, NULL);
 	CLEANUP_FREE char *point = realpath(w.opt.point, NULL);
-	if (!point) {
-		err_set(&e, E_IO, errno, "cannot mount at '%s'", w.opt.point);
+	struct stat st;
+	if (!point || stat(point, &st) != 0 || !S_ISDIR(st.st_mode)) {
+		err_set(&e, E_IO, point ? ENOTDIR : errno, "cannot mount at '%s'", w.opt.point);
 		code = cli_fail(cli, &e);
 	} else {
 		if (store)
@@ -381,7 +387,8 @@ const struct command command_mount = {"mount", run,
 	"  --log FILE        where the daemon's messages go (the default: syslog)\n"
 	"  -o OPT,..         as in fstab: allow_other, snapshot=S, cache_size=SIZE, threads=N,\n"
 	"                    key_file=F, passphrase_file=F, passphrase_command=C, cache_dir=D,\n"
-	"                    state_dir=D, log=F, noexec, default_permissions\n"};
+	"                    state_dir=D, log=F, noexec, default_permissions,\n"
+	"                    noxattr (no extended attributes and ACLs; faster 'ls -l')\n"};
 
 const struct command command_umount = {"umount", run_umount, "umount MNT [-l]",
 	"end a mount",
