@@ -10,6 +10,7 @@ enum {
 	HEADER = 3,	    /* bytes in front of the coded ones */
 	MAX_SAMPLE = 65536, /* tokens the dialects are tried on */
 	FEW = 512,	    /* ... and at first */
+	SETTLE = 2,	    /* so few misses are not worth a longer search */
 	CLOSE = 16,	    /* so many more misses are no worse */
 	MAX_HEADERS = 16,   /* headers that are looked at for the writer's ways */
 	STORED_RUN = 0xffff, /* a "distance" in the sample: stored bytes */
@@ -229,8 +230,8 @@ static struct fo_dialect as_known(struct fo_dialect d, size_t i)
 	return d;
 }
 
-/* Try each on a few tokens. One that foresees all of those, and then all of the sample, is it; else
- * those that did about as well as the best are tried on the sample. */
+/* Try each on a few tokens. One that foresees next to all of those, and then of the sample, is it;
+ * else those that did about as well as the best are tried on the sample. */
 static struct fo_dialect choose(struct foreign *f, const struct traits *t, struct span plain)
 {
 	struct fo_dialect d = {.mem = t->mem ? t->mem : 8, .joined = t->joined < t->unjoined};
@@ -240,8 +241,8 @@ static struct fo_dialect choose(struct foreign *f, const struct traits *t, struc
 		size_t enough = least < FEW ? least + CLOSE + least / 8 : least;
 		few[i] = misses(f, as_known(d, i), plain, nfew, enough);
 		least = few[i] < least ? few[i] : least;
-		if (few[i] == 0 && (nfew == f->nsample ||
-					   misses(f, as_known(d, i), plain, f->nsample, 0) == 0))
+		if (few[i] <= SETTLE && (nfew == f->nsample ||
+			misses(f, as_known(d, i), plain, f->nsample, SETTLE) <= SETTLE))
 			return as_known(d, i);
 	}
 	size_t limit = least + (least < 8 * CLOSE ? CLOSE : least / 8);

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,6 +259,10 @@ static int serve(struct cli *cli, struct wishes *w, struct daemon *d)
 	struct store *s = NULL;
 	struct err e = ERR_INIT;
 	size_t cache = w->opt.cache_bytes ? w->opt.cache_bytes : MOUNT_CACHE_DEFAULT;
+	/* A cache full of buffers of all sizes, filled and emptied by several threads, would spread
+	 * over many half empty arenas: few arenas, and large buffers straight from the system. */
+	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_MMAP_THRESHOLD, 256 << 10);
 	w->opt.log = (struct log){on_log, d};
 	w->opt.ready = on_ready;
 	w->opt.ready_ctx = d;
