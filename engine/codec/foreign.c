@@ -7,12 +7,12 @@
 #include "engine/codec/foreign_internal.h"
 
 enum {
-	HEADER = 3,	    /* bytes in front of the coded ones */
-	MAX_SAMPLE = 65536, /* tokens the dialects are tried on */
-	FEW = 512,	    /* ... and at first */
-	SETTLE = 2,	    /* so few misses are not worth a longer search */
-	CLOSE = 16,	    /* so many more misses are no worse */
-	MAX_HEADERS = 16,   /* headers that are looked at for the writer's ways */
+	HEADER = 3,	     /* bytes in front of the coded ones */
+	MAX_SAMPLE = 65536,  /* tokens the dialects are tried on */
+	FEW = 512,	     /* ... and at first */
+	SETTLE = 2,	     /* so few misses are not worth a longer search */
+	CLOSE = 16,	     /* so many more misses are no worse */
+	MAX_HEADERS = 16,    /* headers that are looked at for the writer's ways */
 	STORED_RUN = 0xffff, /* a "distance" in the sample: stored bytes */
 	MAX_PLAIN = 1 << 30
 };
@@ -166,8 +166,8 @@ static void sample_add(struct foreign *f, const struct fo_block *b)
 }
 
 /* Read the whole stream once; keep its first tokens and what they show. */
-static int survey(struct foreign *f, struct span stream, struct span plain, struct traits *t,
-	struct err *e)
+static int survey(
+	struct foreign *f, struct span stream, struct span plain, struct traits *t, struct err *e)
 {
 	struct fo_block *b = &f->block;
 	*t = (struct traits){.mem = 0};
@@ -189,8 +189,8 @@ static int survey(struct foreign *f, struct span stream, struct span plain, stru
 
 /* How many of the first `ntok` tokens of the sample a dialect does not foresee; stops counting
  * beyond `enough`. */
-static size_t misses(struct foreign *f, struct fo_dialect d, struct span plain, size_t ntok,
-	size_t enough)
+static size_t misses(
+	struct foreign *f, struct fo_dialect d, struct span plain, size_t ntok, size_t enough)
 {
 	struct fo_predictor p;
 	size_t pos = 0, n = 0;
@@ -219,8 +219,8 @@ static const struct {
 	{FO_FAM_ZLIB, 7}, {FO_FAM_ZLIB, 5}, {FO_FAM_ZLIB, 4}, {FO_FAM_ZLIB, 3}, {FO_FAM_ZLIB, 2},
 	{FO_FAM_CHROMIUM, 8}, {FO_FAM_CHROMIUM, 7}, {FO_FAM_CHROMIUM, 5}, {FO_FAM_CHROMIUM, 4},
 	{FO_FAM_CHROMIUM, 3}, {FO_FAM_CHROMIUM, 2}, {FO_FAM_CRC3, 9}, {FO_FAM_CRC3, 1},
-	{FO_FAM_CRC3, 8}, {FO_FAM_CRC3, 7}, {FO_FAM_CRC3, 5}, {FO_FAM_CRC3, 4},
-	{FO_FAM_CRC3, 3}, {FO_FAM_CRC3, 2}, {FO_FAM_LITERALS, 1}, {FO_FAM_RUNS, 1}};
+	{FO_FAM_CRC3, 8}, {FO_FAM_CRC3, 7}, {FO_FAM_CRC3, 5}, {FO_FAM_CRC3, 4}, {FO_FAM_CRC3, 3},
+	{FO_FAM_CRC3, 2}, {FO_FAM_LITERALS, 1}, {FO_FAM_RUNS, 1}};
 enum { KNOWN = sizeof known / sizeof *known };
 
 static struct fo_dialect as_known(struct fo_dialect d, size_t i)
@@ -241,8 +241,9 @@ static struct fo_dialect choose(struct foreign *f, const struct traits *t, struc
 		size_t enough = least < FEW ? least + CLOSE + least / 8 : least;
 		few[i] = misses(f, as_known(d, i), plain, nfew, enough);
 		least = few[i] < least ? few[i] : least;
-		if (few[i] <= SETTLE && (nfew == f->nsample ||
-			misses(f, as_known(d, i), plain, f->nsample, SETTLE) <= SETTLE))
+		if (few[i] <= SETTLE &&
+			(nfew == f->nsample ||
+				misses(f, as_known(d, i), plain, f->nsample, SETTLE) <= SETTLE))
 			return as_known(d, i);
 	}
 	size_t limit = least + (least < 8 * CLOSE ? CLOSE : least / 8);
@@ -261,8 +262,8 @@ static struct fo_dialect choose(struct foreign *f, const struct traits *t, struc
 
 /* ---- both ways ---- */
 
-static int describe(struct foreign *f, struct span stream, struct span plain, struct buf *side,
-	struct err *e)
+static int describe(
+	struct foreign *f, struct span stream, struct span plain, struct buf *side, struct err *e)
 {
 	struct traits t;
 	uint8_t header[HEADER];
@@ -292,16 +293,18 @@ static int describe(struct foreign *f, struct span stream, struct span plain, st
 	return r;
 }
 
-int foreign_describe(struct foreign *f, struct span stream, struct span plain, struct buf *side,
-	struct err *e)
+int foreign_describe(
+	struct foreign *f, struct span stream, struct span plain, struct buf *side, struct err *e)
 {
 	CLEANUP_BUF struct buf again = BUF_INIT;
 	size_t start = side->len;
 	if (plain.n > MAX_PLAIN || stream.n > MAX_PLAIN)
-		return err_set(e, E_FORMAT, 0, "a stream of %zu bytes is too long to describe", plain.n);
+		return err_set(
+			e, E_FORMAT, 0, "a stream of %zu bytes is too long to describe", plain.n);
 	int r = describe(f, stream, plain, side, e);
 	if (r == 0)
-		r = foreign_make(f, span_sub(buf_span(side), start, SIZE_MAX), plain, stream.n, &again, e);
+		r = foreign_make(
+			f, span_sub(buf_span(side), start, SIZE_MAX), plain, stream.n, &again, e);
 	if (r == 0 && (again.len != stream.n || memcmp(again.p, stream.p, stream.n) != 0))
 		r = err_set(e, E_FORMAT, 0, "a stream did not come out as it was");
 	if (r < 0)
@@ -320,7 +323,8 @@ static int make(struct foreign *f, struct span side, struct span plain, size_t m
 	if (r < 0)
 		return r;
 	if (plain.n > MAX_PLAIN)
-		return err_set(e, E_CORRUPT, 0, "%zu bytes cannot be of a described stream", plain.n);
+		return err_set(
+			e, E_CORRUPT, 0, "%zu bytes cannot be of a described stream", plain.n);
 	struct fo_writer w = {.out = out, .start = out->len, .max = max};
 	state_init(f, d, plain);
 	fo_decoder_init(&f->state.c, span_sub(side, HEADER, SIZE_MAX));
@@ -333,14 +337,15 @@ static int make(struct foreign *f, struct span side, struct span plain, size_t m
 			return r;
 	} while (!f->block.final);
 	if (!fo_decoder_done(&f->state.c))
-		return err_set(e, E_CORRUPT, 0, "the description of a stream has more behind its end");
+		return err_set(
+			e, E_CORRUPT, 0, "the description of a stream has more behind its end");
 	if (out->len - w.start > max)
 		return err_set(e, E_CORRUPT, 0, "a stream grows beyond %zu bytes", max);
 	return 0;
 }
 
-int foreign_make(struct foreign *f, struct span side, struct span plain, size_t max, struct buf *out,
-	struct err *e)
+int foreign_make(struct foreign *f, struct span side, struct span plain, size_t max,
+	struct buf *out, struct err *e)
 {
 	size_t start = out->len;
 	int r = make(f, side, plain, max, out, e);

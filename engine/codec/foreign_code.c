@@ -29,8 +29,8 @@ static void all_enter(struct fo_state *st)
 
 /* Count places that match `len` bytes, from the nearest on, until the distance is `dist` (when not
  * 0) or the count is `rank`. Returns the distance, 0 when not found; *ret_rank is its rank. */
-static unsigned find_place(struct fo_state *st, unsigned len, unsigned dist, uint32_t rank,
-	uint32_t *ret_rank)
+static unsigned find_place(
+	struct fo_state *st, unsigned len, unsigned dist, uint32_t rank, uint32_t *ret_rank)
 {
 	const uint8_t *s = st->plain.p + st->pos;
 	unsigned hops = MAX_HOPS;
@@ -84,7 +84,7 @@ static uint32_t code_match(struct fo_state *st, struct fo_guess g, uint32_t tok)
 	unsigned len = fo_len(tok), dist = fo_dist(tok), near = fo_len(g.match);
 	size_t left = st->plain.n - st->pos;
 	bool same = g.match &&
-		!fo_bit(c, &m->other_dist[g.take], c->decode || dist != fo_dist(g.match));
+		    !fo_bit(c, &m->other_dist[g.take], c->decode || dist != fo_dist(g.match));
 	if (same) {
 		dist = fo_dist(g.match);
 		if (fo_bit(c, &m->longer, len > near))
@@ -169,7 +169,9 @@ static int code_stored(struct fo_state *st, struct fo_block *b, struct err *e)
 	struct fo_model *m = &st->m;
 	size_t left = st->plain.n - st->pos;
 	uint32_t most = left < 0xffff ? (uint32_t)left : 0xffff;
-	b->stored_pad = (uint8_t)(fo_bit(c, &m->pad, b->stored_pad != 0) ? fo_raw(c, 7, b->stored_pad) : 0);
+	b->stored_pad = (uint8_t)(fo_bit(c, &m->pad, b->stored_pad != 0)
+					  ? fo_raw(c, 7, b->stored_pad)
+					  : 0);
 	if (fo_bit(c, &m->stored_zero, b->stored != 0) == 0)
 		b->stored = 0;
 	else if (fo_bit(c, &m->stored_rest, b->stored != most) == 0)
@@ -194,7 +196,8 @@ int fo_code_block(struct fo_state *st, struct fo_block *b, struct err *e)
 	if (fo_bit(c, &m->dynamic[st->last_type], b->type != FO_DYNAMIC) == 0)
 		b->type = FO_DYNAMIC;
 	else
-		b->type = fo_bit(c, &m->fixed[st->last_type], b->type == FO_FIXED) ? FO_FIXED : FO_STORED;
+		b->type = fo_bit(c, &m->fixed[st->last_type], b->type == FO_FIXED) ? FO_FIXED
+										   : FO_STORED;
 	st->last_type = b->type;
 	if (b->type == FO_STORED)
 		r = code_stored(st, b, e);
@@ -209,6 +212,8 @@ int fo_code_block(struct fo_state *st, struct fo_block *b, struct err *e)
 		return r;
 	b->final = st->pos == st->plain.n && !fo_bit(c, &m->final, !b->final);
 	if (b->final)
-		b->end_pad = (uint8_t)(fo_bit(c, &m->pad, b->end_pad != 0) ? fo_raw(c, 7, b->end_pad) : 0);
+		b->end_pad = (uint8_t)(fo_bit(c, &m->pad, b->end_pad != 0)
+					       ? fo_raw(c, 7, b->end_pad)
+					       : 0);
 	return 0;
 }

@@ -7,8 +7,8 @@ static int corrupt(struct err *e)
 }
 
 /* One tree's lengths: all as predicted, or each with its difference. */
-static void code_lengths(struct fo_state *st, unsigned which, uint8_t *len, const uint8_t *want,
-	unsigned n)
+static void code_lengths(
+	struct fo_state *st, unsigned which, uint8_t *len, const uint8_t *want, unsigned n)
 {
 	struct fo_model *m = &st->m;
 	struct fo_coder *c = &st->c;
@@ -81,8 +81,8 @@ static bool steps_as_predicted(const struct fo_header *h, bool joined)
 	return true;
 }
 
-static struct fo_step code_step(struct fo_state *st, const struct fo_header *h, unsigned at,
-	struct fo_step s)
+static struct fo_step code_step(
+	struct fo_state *st, const struct fo_header *h, unsigned at, struct fo_step s)
 {
 	struct fo_model *m = &st->m;
 	struct fo_coder *c = &st->c;
@@ -94,8 +94,8 @@ static struct fo_step code_step(struct fo_state *st, const struct fo_header *h, 
 	if (how == 0)
 		return (struct fo_step){(uint8_t)length_at(h, at), 0};
 	unsigned sym = 15 + how;
-	return (struct fo_step){(uint8_t)sym,
-		(uint8_t)fo_tree(c, m->step_arg[how - 1], fo_step_bits(sym), s.arg)};
+	return (struct fo_step){
+		(uint8_t)sym, (uint8_t)fo_tree(c, m->step_arg[how - 1], fo_step_bits(sym), s.arg)};
 }
 
 static int code_steps(struct fo_state *st, struct fo_header *h, struct err *e)

@@ -128,8 +128,8 @@ struct fo_writer {
 
 /* Write a block whose first byte is plain[0] and whose tokens or stored bytes fit `plain`.
  * E_CORRUPT when it cannot be written or `max` is passed. */
-int fo_write_block(struct fo_writer *w, const struct fo_block *b, struct span plain,
-	struct err *e) MUST_CHECK;
+int fo_write_block(
+	struct fo_writer *w, const struct fo_block *b, struct span plain, struct err *e) MUST_CHECK;
 
 /* ---- dialects ---- */
 
@@ -180,8 +180,8 @@ struct fo_predictor {
 	uint32_t crc[256];
 };
 
-void fo_predictor_init(struct fo_predictor *p, struct fo_chain *mem, struct fo_dialect d,
-	struct span in);
+void fo_predictor_init(
+	struct fo_predictor *p, struct fo_chain *mem, struct fo_dialect d, struct span in);
 /* The token at `pos`, given that all before it are as they are. */
 struct fo_guess fo_predict(struct fo_predictor *p, size_t pos);
 /* Tell what it was. */
@@ -190,8 +190,8 @@ void fo_learn(struct fo_predictor *p, size_t pos, struct fo_guess g, uint32_t to
 void fo_learn_stored(struct fo_predictor *p, size_t pos, size_t n);
 
 /* Code lengths for n symbols that occur so often, none above max_bits. */
-void fo_lengths(enum fo_lengths who, const uint32_t *freq, unsigned n, unsigned max_bits,
-	uint8_t *len);
+void fo_lengths(
+	enum fo_lengths who, const uint32_t *freq, unsigned n, unsigned max_bits, uint8_t *len);
 /* The lengths of a block's two trees as the dialect would have them. */
 void fo_predict_lengths(enum fo_lengths who, const struct fo_freq *f, uint8_t *lit, uint8_t *dist);
 
@@ -203,10 +203,10 @@ void fo_predict_lengths(enum fo_lengths who, const struct fo_freq *f, uint8_t *l
 struct fo_coder {
 	bool decode;
 	uint32_t range;
-	uint32_t code;	/* decoding */
-	uint64_t low;	/* coding */
-	uint64_t held;	/* bytes of 0xff held back for a carry */
-	uint8_t cache;	/* the byte before them */
+	uint32_t code; /* decoding */
+	uint64_t low;  /* coding */
+	uint64_t held; /* bytes of 0xff held back for a carry */
+	uint8_t cache; /* the byte before them */
 	bool began;
 	const uint8_t *p, *end;
 	struct buf *out;
@@ -259,9 +259,9 @@ struct fo_state {
 	struct fo_dialect d;
 	struct span plain;
 	size_t pos;
-	bool bad;	    /* decoding: a length that cannot be */
-	unsigned last_type; /* 3: none yet */
-	unsigned history;   /* of misses, one bit each */
+	bool bad;	      /* decoding: a length that cannot be */
+	unsigned last_type;   /* 3: none yet */
+	unsigned history;     /* of misses, one bit each */
 	struct fo_chain *all; /* every position, plus 1, by its first three bytes */
 	uint32_t all_base;
 	size_t all_entered;

@@ -10,9 +10,9 @@ struct limits {
 	uint16_t good, lazy, nice, chain;
 };
 
-static const struct limits limits_of[10] = {{0, 0, 0, 0}, {4, 4, 8, 4}, {4, 5, 16, 8}, {4, 6, 32, 32},
-	{4, 4, 16, 16}, {8, 16, 32, 32}, {8, 16, 128, 128}, {8, 32, 128, 256}, {32, 128, 258, 1024},
-	{32, 258, 258, 4096}};
+static const struct limits limits_of[10] = {{0, 0, 0, 0}, {4, 4, 8, 4}, {4, 5, 16, 8},
+	{4, 6, 32, 32}, {4, 4, 16, 16}, {8, 16, 32, 32}, {8, 16, 128, 128}, {8, 32, 128, 256},
+	{32, 128, 258, 1024}, {32, 258, 258, 4096}};
 
 /* Where zlib's window begins when it is at `pos` and all input was at hand: it moves on by half
  * its size when what is ahead does not suffice. */
@@ -52,8 +52,8 @@ uint32_t fo_chain_begin(struct fo_chain *c, size_t n)
 	return base;
 }
 
-void fo_predictor_init(struct fo_predictor *p, struct fo_chain *mem, struct fo_dialect d,
-	struct span in)
+void fo_predictor_init(
+	struct fo_predictor *p, struct fo_chain *mem, struct fo_dialect d, struct span in)
 {
 	*p = (struct fo_predictor){.in = in, .d = d, .chain = mem, .ahead_pos = SIZE_MAX};
 	/* Chromium's zlib has 15 bits at least. */
@@ -188,7 +188,8 @@ struct fo_guess fo_predict(struct fo_predictor *p, size_t pos)
 		if (pos && p->in.n - pos >= FO_MIN_MATCH) {
 			const uint8_t *s = p->in.p + pos;
 			size_t max = p->in.n - pos;
-			unsigned len = common(s - 1, s, max < FO_MAX_MATCH ? (unsigned)max : FO_MAX_MATCH);
+			unsigned len = common(
+				s - 1, s, max < FO_MAX_MATCH ? (unsigned)max : FO_MAX_MATCH);
 			if (len >= FO_MIN_MATCH)
 				g = (struct fo_guess){fo_match(len, 1), true};
 		}

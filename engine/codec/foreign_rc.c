@@ -109,7 +109,8 @@ unsigned fo_tree(struct fo_coder *c, fo_prob *p, unsigned nbits, unsigned v)
 	return node - (1u << nbits);
 }
 
-/* How many bits v + 1 has, in unary; then the bits below its first, of which the upper two learn. */
+/* How many bits v + 1 has, in unary; then the bits below its first, of which the upper two learn.
+ */
 uint32_t fo_number(struct fo_coder *c, struct fo_number *m, uint32_t v)
 {
 	unsigned size = 0, want = 0;
@@ -126,7 +127,8 @@ uint32_t fo_number(struct fo_coder *c, struct fo_number *m, uint32_t v)
 
 int fo_encoder_done(struct fo_coder *c, struct err *e)
 {
-	/* Of all numbers in the range the one with the most zeros at its end: those are not sent. */
+	/* Of all numbers in the range the one with the most zeros at its end: those are not sent.
+	 */
 	uint64_t v = c->low;
 	for (unsigned zeros = 31; zeros; zeros--) {
 		uint64_t up = (c->low + (1u << zeros) - 1) >> zeros << zeros;

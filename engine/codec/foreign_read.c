@@ -91,8 +91,8 @@ static int read_stored(struct fo_reader *r, struct fo_block *b, struct err *e)
 }
 
 /* The run-length coded lengths of both trees. */
-static int read_steps(struct fo_reader *r, struct fo_header *h, const uint16_t *table, unsigned bits,
-	struct err *e)
+static int read_steps(struct fo_reader *r, struct fo_header *h, const uint16_t *table,
+	unsigned bits, struct err *e)
 {
 	uint8_t len[FO_LENS] = {0};
 	unsigned at = 0, total = h->nlit + h->ndist;

@@ -69,7 +69,8 @@ static void heap_join(struct heap *h, unsigned n)
 		h->sorted[h->nsorted++] = (uint16_t)a;
 		h->sorted[h->nsorted++] = (uint16_t)b;
 		h->freq[node] = h->freq[a] + h->freq[b];
-		h->depth[node] = (uint8_t)((h->depth[a] > h->depth[b] ? h->depth[a] : h->depth[b]) + 1);
+		h->depth[node] = (uint8_t)((h->depth[a] > h->depth[b] ? h->depth[a] : h->depth[b]) +
+					   1);
 		h->dad[a] = h->dad[b] = (uint16_t)node;
 		h->e[1] = (uint16_t)node;
 		sift_down(h, 1);
@@ -188,7 +189,8 @@ static void lengths_by_rank(const uint32_t *freq, unsigned n, unsigned max_bits,
 			len[sym[i++]] = (uint8_t)bits;
 }
 
-void fo_lengths(enum fo_lengths who, const uint32_t *freq, unsigned n, unsigned max_bits, uint8_t *len)
+void fo_lengths(
+	enum fo_lengths who, const uint32_t *freq, unsigned n, unsigned max_bits, uint8_t *len)
 {
 	if (who == FO_BY_RANK)
 		lengths_by_rank(freq, n, max_bits, len);

@@ -115,8 +115,8 @@ static int room(struct fo_writer *w, size_t n, struct err *e)
 	return buf_reserve(w->out, n, e);
 }
 
-static int write_stored(struct fo_writer *w, const struct fo_block *b, struct span plain,
-	struct err *e)
+static int write_stored(
+	struct fo_writer *w, const struct fo_block *b, struct span plain, struct err *e)
 {
 	unsigned pad = (8 - w->n % 8) % 8;
 	if (b->stored > plain.n || b->stored > 0xffff || b->stored_pad >> pad)

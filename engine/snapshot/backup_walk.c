@@ -354,7 +354,6 @@ static int take_file(struct walk *w, struct dir *d, const char *name, const stru
 		entry_from_stat(&it->en, &st);
 		it->en.name = n;
 		it->en.xattrs = x;
-		distrust_if_fresh(&it->en);
 		/* The bytes of the entry are owned before jobs may see its address. */
 		r = item_own(it, e);
 		if (r < 0)
@@ -362,6 +361,12 @@ static int take_file(struct walk *w, struct dir *d, const char *name, const stru
 		r = ingest_start(&w->in, &it->file, fd, name, &st, old ? &old->content : NULL,
 			&own);
 		it->ingesting = r == 0;
+		/* It may have been read again, after a change: its times are those of what was read. */
+		it->en.mtime = (struct timestamp){it->file.st.st_mtim.tv_sec,
+			(uint32_t)it->file.st.st_mtim.tv_nsec};
+		it->en.ctime = (struct timestamp){it->file.st.st_ctim.tv_sec,
+			(uint32_t)it->file.st.st_ctim.tv_nsec};
+		distrust_if_fresh(&it->en);
 		if (r == 0 && externals_moved(d, name, &it->file))
 			it->file.changed = true;
 		if (r == 0)

@@ -184,6 +184,7 @@ static int read_whole(struct ingest_file *f, int fd, const char *name, const str
 		st = after;
 	}
 	f->size = data->len;
+	f->st = st;
 	return 0;
 }
 
@@ -217,7 +218,7 @@ static int start(struct ingest_file *f, int fd, const char *name, const struct s
 int ingest_start(struct ingest *in, struct ingest_file *f, int fd, const char *name,
 	const struct stat *st, const struct content *old, struct err *e)
 {
-	*f = (struct ingest_file){.in = in};
+	*f = (struct ingest_file){.in = in, .st = *st};
 	int r = start(f, fd, name, st, old, e);
 	if (r < 0)
 		(void)!ingest_wait(f, NULL); /* what was begun ends before the caller goes on */

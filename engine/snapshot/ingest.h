@@ -27,6 +27,7 @@ struct ingest_file {
 	/* results */
 	struct content content;
 	uint64_t size;	/* bytes that were read */
+	struct stat st; /* the file's, as of the bytes that were taken; known after ingest_start() */
 	bool changed;	/* it would not hold still */
 	uint8_t external[128]; /* region file: a bit for each slot whose stream is in a .mcc file */
 	int code;	/* first failure of a job */

@@ -209,6 +209,8 @@ int region_ingest_start(struct ingest_file *f, int fd, const char *name, const s
 	*ret_taken = true;
 	load_old(f, old);
 	f->changed = !settled;
+	if (fstat(fd, &f->st) < 0)
+		return err_set(e, E_IO, errno, "stat '%s'", name);
 	for (unsigned i = 0; i < REGION_SLOTS; i++)
 		if (st->rec[i].len && (st->file.p[st->rec[i].off + 4] & CHUNK_EXTERNAL))
 			f->external[i / 8] |= (uint8_t)(1 << i % 8);
