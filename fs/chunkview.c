@@ -44,7 +44,9 @@ static int where(struct call *cl, struct node n, struct at *ret)
 	if (r < 0)
 		return r;
 	uint32_t i = number_of(n);
-	if (i >= ret->tree->n_nodes || (is_region(n) && n.slot >= N_KINDS * KIND_STEP)) {
+	bool fits = !is_region(n) || (n.slot / KIND_STEP < N_KINDS &&
+					     n.slot % KIND_STEP <= REGION_SLOTS);
+	if (i >= ret->tree->n_nodes || !fits) {
 		world_tree_unref(TAKE_PTR(ret->tree));
 		return err_set(&cl->e, E_NOTFOUND, 0, "no such file");
 	}

@@ -154,15 +154,16 @@ static void path_of(struct call *cl, struct node n, char *out, size_t size)
 	memmove(out, out + at, size - at);
 }
 
-static bool said_before(struct fs *fs, uint64_t h)
+void say_once(struct fs *fs, enum log_level level, const char *line)
 {
 	size_t most = sizeof fs->said / sizeof *fs->said;
+	uint64_t h = keyed_check(store_keys(fs->store), span_of(line, strlen(line)));
 	LOCK_SCOPE(&fs->said_lock);
 	for (size_t i = 0; i < most; i++)
 		if (fs->said[i] == h)
-			return true;
+			return;
 	fs->said[fs->n_said++ % most] = h;
-	return false;
+	log_say(&fs->log, level, "%s", line);
 }
 
 void report(struct call *cl, struct node n)
@@ -170,9 +171,7 @@ void report(struct call *cl, struct node n)
 	char path[512], line[sizeof path + sizeof cl->e.msg];
 	atomic_fetch_add(&cl->fs->n.errors, 1);
 	path_of(cl, n, path, sizeof path);
-	int len = snprintf(line, sizeof line, "%s: %s", path, cl->e.msg);
-	struct span s = span_of(line, (size_t)len < sizeof line ? (size_t)len : sizeof line - 1);
+	snprintf(line, sizeof line, "%.500s: %.590s", path, cl->e.msg);
 	/* A reader tries again, and the kernel reads ahead: one line is enough. */
-	if (!said_before(cl->fs, keyed_check(store_keys(cl->fs->store), s)))
-		log_say(&cl->fs->log, LOG_ERROR, "%s", line);
+	say_once(cl->fs, LOG_ERROR, line);
 }

@@ -122,6 +122,8 @@ static inline struct timespec ts_of(struct timestamp t)
 	return (struct timespec){(time_t)t.s, (long)t.ns};
 }
 
+/* Log a line unless it is one of the last that were. */
+void say_once(struct fs *fs, enum log_level level, const char *line);
 /* Log a problem with a node, once. */
 void report(struct call *cl, struct node n);
 int errno_of(int code);

@@ -31,8 +31,10 @@ static void reload(struct fs *fs)
 	pthread_rwlock_wrlock(&fs->index_lock);
 	if (top_stale(fs->top)) {
 		atomic_fetch_add(&fs->n.reloads, 1);
-		if (top_reload(fs->top, &e) < 0)
-			log_say(&fs->log, LOG_WARN, "cannot look for new snapshots: %s", e.msg);
+		if (top_reload(fs->top, &e) < 0) {
+			(void)err_wrap(&e, "cannot look for new snapshots");
+			say_once(fs, LOG_WARN, e.msg);
+		}
 	}
 	pthread_rwlock_unlock(&fs->index_lock);
 }

@@ -12,7 +12,8 @@
 /* Directories are stamped with the time of the last clock tick: a change within this of the look
  * at it may have the same stamp as the one before. */
 #define TICK_NS 50000000LL
-#define RETRY_SECONDS 1
+#define LOOK_SECONDS 1	/* when changes cannot be seen */
+#define RETRY_SECONDS 5 /* after a failure */
 
 struct top {
 	struct store *s;
@@ -21,7 +22,7 @@ struct top {
 	struct top_list *now;
 	struct timespec seen, seen_index; /* stamps at the last load */
 	bool doubtful;			  /* the stamps were too fresh to be trusted */
-	time_t retry;
+	time_t look, retry; /* not before */
 	uint32_t last_number;
 	char **word;
 	int n_words;
@@ -133,7 +134,7 @@ static int load(struct top *t, struct err *e)
 	t->seen = stamp;
 	t->seen_index = index;
 	t->doubtful = age < TICK_NS;
-	t->retry = time(NULL) + RETRY_SECONDS;
+	t->look = time(NULL) + LOOK_SECONDS;
 	top_list_unref(old);
 	return 0;
 }
@@ -180,23 +181,28 @@ struct top_list *top_get(struct top *t)
 	return t->now;
 }
 
+/* Stamps that were too fresh to be trusted have aged: look once more. */
+static bool has_aged(const struct top *t)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	int64_t age = (now.tv_sec - t->seen.tv_sec) * 1000000000LL + now.tv_nsec - t->seen.tv_nsec;
+	return t->doubtful && (age >= TICK_NS || age < 0);
+}
+
 bool top_stale(struct top *t)
 {
-	if (!t->snapshots) {
-		LOCK_SCOPE(&t->m);
-		return time(NULL) >= t->retry;
+	struct timespec stamp = {0}, index = {0};
+	if (t->snapshots) {
+		stamp = stamp_of(t->snapshots);
+		index = stamp_of(t->index);
 	}
-	struct timespec stamp = stamp_of(t->snapshots), index = stamp_of(t->index);
 	LOCK_SCOPE(&t->m);
-	if (t->doubtful) {
-		struct timespec now;
-		clock_gettime(CLOCK_REALTIME, &now);
-		int64_t age = (now.tv_sec - t->seen.tv_sec) * 1000000000LL + now.tv_nsec -
-			      t->seen.tv_nsec;
-		if (age >= TICK_NS || age < 0)
-			return true;
-	}
-	return !same_time(stamp, t->seen) || !same_time(index, t->seen_index);
+	if (t->retry && time(NULL) < t->retry)
+		return false;
+	if (!t->snapshots)
+		return time(NULL) >= t->look;
+	return has_aged(t) || !same_time(stamp, t->seen) || !same_time(index, t->seen_index);
 }
 
 int top_reload(struct top *t, struct err *e)
@@ -204,6 +210,8 @@ int top_reload(struct top *t, struct err *e)
 	int r = store_refresh(t->s, e);
 	if (r == 0)
 		r = load(t, e);
+	LOCK_SCOPE(&t->m);
+	t->retry = r < 0 ? time(NULL) + RETRY_SECONDS : 0;
 	return r;
 }
 

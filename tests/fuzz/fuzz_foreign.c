@@ -30,8 +30,8 @@ static void describe(struct span stream)
 	int r = foreign_describe(work, s, p, &side, NULL);
 	if (r != 0 && (r != E_FORMAT || zr == Z_STREAM_END || side.len))
 		abort();
-	if (r == 0 && (foreign_make(work, buf_span(&side), p, s.n, &out, NULL) < 0 || out.len != s.n ||
-			      memcmp(out.p, s.p, s.n) != 0))
+	if (r == 0 && (foreign_make(work, buf_span(&side), p, s.n, &out, NULL) < 0 ||
+			      out.len != s.n || memcmp(out.p, s.p, s.n) != 0))
 		abort();
 	if (n) { /* other bytes */
 		plain[n / 2] ^= 1;

@@ -10,7 +10,7 @@ bounded() {
 		trap '' XFSZ
 		ulimit -f 1000000 # blocks of 1024 bytes
 		[ -n "${MCFS_SANITIZED:-}" ] || ulimit -v 1500000
-		exec timeout 120 "$MCFS" "$@"
+		exec timeout "${time:-120}" "$MCFS" "$@"
 	)
 }
 
@@ -34,6 +34,9 @@ kinds=$("$MCFS_CRAFT_STORE" --kinds)
 rm -f /tmp/mcfs-escaped
 for kind in $kinds; do
 	check "$kind"
+	# Walking in a circle may take for ever, as long as it takes no memory and can be stopped.
+	time=120
+	[ "$kind" != tree-loop ] || time=15
 	rm -rf "$work/store" "$work/jail" "$MCFS_CACHE_DIR" "$MCFS_STATE_DIR"
 	export MCFS_STORE=$work/store
 	expect 0 "$MCFS" init
@@ -49,6 +52,7 @@ for kind in $kinds; do
 		untouched "$kind"
 		[ "$options" != --dry-run ] || continue
 		case $kind:$code in
+		tree-loop:124) ;;
 		through-link:* | link-to-link:* | tree-loop:*) # each part is fine by itself
 			[ "$code" = 0 ] || [ "$code" = 3 ] || [ "$code" = 12 ] || fail "$kind: exit code $code" ;;
 		*:12) grep -q '^mcfs: ' "$work/stderr" || fail "$kind: no message" ;;
@@ -66,8 +70,8 @@ for kind in $kinds; do
 		(set -f; bounded $command) >"$work/stdout" 2>"$work/stderr" </dev/null || code=$?
 		! grep -qE 'Sanitizer|runtime error' "$work/stderr" ||
 			{ head -n 30 "$work/stderr" | cut -c 1-300 >&2; fail "$kind: $command: a sanitizer complains"; }
-		case $code in
-		0 | 1 | 3 | 12 | 2) ;;
+		case $kind:$code in
+		*:0 | *:1 | *:2 | *:3 | *:12 | tree-loop:124) ;;
 		*)
 			head -n 5 "$work/stderr" | cut -c 1-300 >&2
 			fail "$kind: '$command': exit code $code"

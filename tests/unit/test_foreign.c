@@ -98,7 +98,7 @@ static size_t round_trip(struct span stream, struct span plain)
 
 struct how {
 	int level, bits, mem, strategy;
-	int flush;	/* Z_NO_FLUSH, or what to do every `step` bytes */
+	int flush; /* Z_NO_FLUSH, or what to do every `step` bytes */
 	size_t step;
 };
 
@@ -136,15 +136,16 @@ static void test_zlib_levels(void **state)
 			by_zlib(in, h, &out);
 			size_t side = round_trip(buf_span(&out), in);
 			if (level && side > 16)
-				fail_msg("zlib %d, kind %u: %zu bytes of %zu", level, kind, side, out.len);
+				fail_msg("zlib %d, kind %u: %zu bytes of %zu", level, kind, side,
+					out.len);
 		}
 	}
 }
 
 static void test_zlib_sizes(void **state)
 {
-	static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 257, 258, 259, 260, 261, 262, 263, 16382, 16383,
-		16384, 16385, 32767, 32768, 65535, 65536, 65537, 98304, 140000, 300000};
+	static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 257, 258, 259, 260, 261, 262, 263, 16382,
+		16383, 16384, 16385, 32767, 32768, 65535, 65536, 65537, 98304, 140000, 300000};
 	CLEANUP_BUF struct buf out = BUF_INIT;
 	(void)state;
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -270,12 +271,17 @@ static void test_no_stream(void **state)
 	CLEANUP_BUF struct buf side = BUF_INIT;
 	struct err e = ERR_INIT;
 	(void)state;
-	assert_int_equal(foreign_describe(work, span_of(empty_fixed, 2), span_of("", 0), &side, &e), 0);
+	assert_int_equal(
+		foreign_describe(work, span_of(empty_fixed, 2), span_of("", 0), &side, &e), 0);
 	side.len = 0;
-	assert_int_equal(foreign_describe(work, span_of("", 0), span_of("", 0), &side, &e), E_FORMAT);
-	assert_int_equal(foreign_describe(work, span_of(more, 3), span_of("", 0), &side, &e), E_FORMAT);
-	assert_int_equal(foreign_describe(work, span_of(no_end, 2), span_of("", 0), &side, &e), E_FORMAT);
-	assert_int_equal(foreign_describe(work, span_of(empty_fixed, 2), span_of("x", 1), &side, &e),
+	assert_int_equal(
+		foreign_describe(work, span_of("", 0), span_of("", 0), &side, &e), E_FORMAT);
+	assert_int_equal(
+		foreign_describe(work, span_of(more, 3), span_of("", 0), &side, &e), E_FORMAT);
+	assert_int_equal(
+		foreign_describe(work, span_of(no_end, 2), span_of("", 0), &side, &e), E_FORMAT);
+	assert_int_equal(
+		foreign_describe(work, span_of(empty_fixed, 2), span_of("x", 1), &side, &e),
 		E_FORMAT);
 	assert_true(e.msg[0]);
 	assert_int_equal(side.len, 0);
@@ -392,6 +398,60 @@ static void test_another_version(void **state)
 		E_UNSUPPORTED);
 }
 
+/* ---- what version 1 means must never change ---- */
+
+static const uint8_t libdeflate_stream[] = {0x8d, 0xd2, 0xe1, 0x0d, 0xc4, 0x20, 0x08, 0x86, 0x61,
+	0x94, 0x09, 0x5c, 0x81, 0x15, 0x5c, 0x81, 0x15, 0x58, 0x81, 0x15, 0x5c, 0xff, 0xfa, 0x25,
+	0x92, 0x9c, 0x39, 0x0e, 0xfb, 0xfe, 0xe8, 0xf3, 0xc7, 0x54, 0x4b, 0x6d, 0xed, 0xc9, 0xcc,
+	0xc0, 0x23, 0xa3, 0xb5, 0xd6, 0x21, 0x21, 0x11, 0x29, 0x6c, 0x88, 0x4e, 0xd1, 0x9c, 0x73,
+	0xcb, 0x48, 0xf7, 0xcb, 0xdc, 0xfd, 0x6a, 0x12, 0x73, 0x6b, 0x8c, 0x54, 0xb5, 0x23, 0xb8,
+	0x23, 0xa2, 0xce, 0xc8, 0xcc, 0x52, 0x91, 0x88, 0xfc, 0x95, 0xd0, 0x9c, 0x33, 0xb3, 0xa3,
+	0x1f, 0xe3, 0x28, 0x95, 0x31, 0xc8, 0xdc, 0xe3, 0x23, 0xf6, 0x53, 0x0b, 0x23, 0x11, 0xf9,
+	0x96, 0xd1, 0x18, 0xe3, 0x62, 0x47, 0xe3, 0x31, 0x7e, 0x5c, 0xb1, 0x11, 0x23, 0x77, 0x4f,
+	0x4c, 0xc6, 0xd7, 0x91, 0xbb, 0x1f, 0x52, 0xa4, 0xaa, 0x89, 0xd5, 0xbc, 0xb3, 0x83, 0x25,
+	0x3b, 0xc7, 0xed, 0xbc, 0x19, 0xc7, 0x4a, 0x5d, 0x6b, 0xa5, 0x22, 0x33, 0xcb, 0x2e, 0x7d,
+	0xac, 0x2b, 0x7d, 0xb1, 0x88, 0x90, 0xd9, 0x07};
+
+static const uint8_t libdeflate_side[] = {0x01, 0x13, 0x86, 0xf7, 0x30, 0x7c, 0xf7, 0x82, 0x59,
+	0x84, 0xf0, 0xcd, 0xd1, 0xf8, 0xe0, 0x46, 0x95, 0x24, 0x9d, 0x55, 0xab, 0x3d, 0x00, 0xea,
+	0x54, 0x81, 0x2a, 0x87, 0xc3, 0xc7, 0x2f, 0x34, 0xed, 0xd5, 0x0e, 0xe8, 0x1d, 0x1f, 0x55,
+	0x85, 0xb0, 0xb2, 0xf9};
+
+static const uint8_t node_stream[] = {0x8d, 0x92, 0xc9, 0x11, 0x05, 0x21, 0x08, 0x44, 0x05, 0x23,
+	0x30, 0x05, 0x52, 0x30, 0x05, 0x52, 0x20, 0x05, 0x52, 0x30, 0xfd, 0x5f, 0xe2, 0x52, 0xa3,
+	0xc3, 0xe8, 0xef, 0xcb, 0x3b, 0x68, 0x37, 0x8b, 0x02, 0x00, 0x80, 0x88, 0x40, 0x63, 0xac,
+	0x2a, 0xa5, 0x2c, 0x0c, 0x55, 0x44, 0x74, 0xa0, 0xd9, 0x77, 0x02, 0x40, 0xce, 0xb9, 0xd3,
+	0x92, 0xb8, 0x87, 0xa9, 0xea, 0x5f, 0xdc, 0x14, 0x23, 0x40, 0xcb, 0x61, 0xc6, 0xaa, 0x41,
+	0x44, 0x0c, 0x21, 0xa0, 0x9d, 0x49, 0x9f, 0x62, 0x67, 0x15, 0x11, 0x7d, 0xd2, 0x2a, 0xe4,
+	0x9c, 0x3d, 0xce, 0x0a, 0x0b, 0x47, 0x2b, 0x47, 0x7a, 0x0b, 0x9d, 0x5c, 0x86, 0x58, 0x47,
+	0xfa, 0xa2, 0x89, 0x88, 0x9e, 0xb4, 0xb0, 0x94, 0xd2, 0x85, 0x66, 0x49, 0x29, 0xe1, 0x78,
+	0xb8, 0x43, 0x21, 0xb3, 0xa8, 0xaa, 0xcb, 0xd7, 0xfa, 0xcc, 0xa8, 0xaa, 0x0b, 0xe7, 0xb3,
+	0x31, 0xb3, 0xcb, 0xcb, 0xbe, 0xb7, 0xc6, 0xdc, 0xca, 0xed, 0x77, 0xde, 0xe8, 0xb6, 0x37,
+	0x58, 0x4a, 0x71, 0x59, 0x25, 0x22, 0xde, 0xa7, 0x3f, 0xfa, 0x9e, 0xfe, 0xcb, 0x25, 0xcb,
+	0x14, 0xf9, 0x01};
+
+static const uint8_t node_side[] = {0x01, 0x03, 0x86};
+
+static void golden(struct span side, struct span stream, struct span plain)
+{
+	CLEANUP_BUF struct buf out = BUF_INIT;
+	struct err e = ERR_INIT;
+	if (foreign_make(work, side, plain, stream.n, &out, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(out.len, stream.n);
+	assert_memory_equal(out.p, stream.p, stream.n);
+}
+
+static void test_golden_sides(void **state)
+{
+	(void)state;
+	rng_state = 88172645463325252u;
+	struct span in = make_data(900, 3);
+	golden(span_of(libdeflate_side, sizeof libdeflate_side),
+		span_of(libdeflate_stream, sizeof libdeflate_stream), in);
+	golden(span_of(node_side, sizeof node_side), span_of(node_stream, sizeof node_stream), in);
+}
+
 /* ---- real writers ---- */
 
 static bool read_file(const char *path, struct buf *b)
@@ -418,8 +478,10 @@ static void write_file(const char *path, struct span s)
 /* Node's zlib is Chromium's: a few bytes a stream, at every level. */
 static void test_node(void **state)
 {
-	static const size_t sizes[] = {0, 3, 5, 700, 20000, 65275, 65536, 65537, 98045, 140001, 299998};
-	static const char script[] = "node -e 'const z=require(\"zlib\"),f=require(\"fs\");"
+	static const size_t sizes[] = {
+		0, 3, 5, 700, 20000, 65275, 65536, 65537, 98045, 140001, 299998};
+	static const char script[] =
+		"node -e 'const z=require(\"zlib\"),f=require(\"fs\");"
 		"const d=f.readFileSync(process.argv[1]);for(let l=1;l<10;l++)"
 		"f.writeFileSync(process.argv[1]+l,z.deflateRawSync(d,{level:l}))' %s";
 	char dir[] = "/tmp/test_foreign.XXXXXX", path[64], name[80], command[512];
@@ -442,7 +504,8 @@ static void test_node(void **state)
 			assert_true(read_file(name, &out));
 			size_t side = round_trip(buf_span(&out), in);
 			if (side > 24)
-				print_message("n %zu kind %u level %d: %zu\n", in.n, i % KINDS, level, side);
+				print_message("n %zu kind %u level %d: %zu\n", in.n, i % KINDS,
+					level, side);
 			dear += side > 24;
 			unlink(name);
 		}
@@ -526,7 +589,8 @@ static void test_worlds(void **state)
 	snprintf(path + n, sizeof path - n, "/single/region-diff-mcc/region/mca/ycc-ender");
 	world_tree(path, 3, &foreign);
 	assert_true(foreign.side <= foreign.stream / 20);
-	print_message("%zu chunks: %zu bytes, described in %zu; a foreign region's %zu: %zu in %zu\n",
+	print_message(
+		"%zu chunks: %zu bytes, described in %zu; a foreign region's %zu: %zu in %zu\n",
 		all.streams, all.stream, all.side, foreign.streams, foreign.stream, foreign.side);
 }
 
@@ -558,6 +622,7 @@ int main(void)
 		cmocka_unit_test(test_mutated_streams),
 		cmocka_unit_test(test_hostile_sides),
 		cmocka_unit_test(test_another_version),
+		cmocka_unit_test(test_golden_sides),
 		cmocka_unit_test(test_node),
 		cmocka_unit_test(test_worlds),
 	};

@@ -99,8 +99,8 @@ static void measure(struct span raw, struct span plain)
 	sum.describe += t1 - t0;
 	sum.make += t2 - t1;
 	if (verbose)
-		fprintf(stderr, "%zu plain %zu stream %zu side, dialect %02x %02x\n", plain.n, raw.n,
-			side.len, side.p[1], side.p[2]);
+		fprintf(stderr, "%zu plain %zu stream %zu side, dialect %02x %02x\n", plain.n,
+			raw.n, side.len, side.p[1], side.p[2]);
 }
 
 static void add_stream(struct span z)
@@ -125,11 +125,12 @@ static void add_region(struct span f)
 {
 	const uint8_t *p = f.p;
 	for (size_t i = 0; i < 1024 && f.n >= 8192; i++) {
-		size_t at = ((size_t)p[4 * i] << 16 | (size_t)p[4 * i + 1] << 8 | p[4 * i + 2]) * 4096;
+		size_t at = ((size_t)p[4 * i] << 16 | (size_t)p[4 * i + 1] << 8 | p[4 * i + 2]) *
+			    4096;
 		if (at < 8192 || at + 5 > f.n)
 			continue;
-		size_t len = (size_t)p[at] << 24 | (size_t)p[at + 1] << 16 | (size_t)p[at + 2] << 8 |
-			p[at + 3];
+		size_t len = (size_t)p[at] << 24 | (size_t)p[at + 1] << 16 |
+			     (size_t)p[at + 2] << 8 | p[at + 3];
 		if (p[at + 4] == 2 && len >= 2 && len - 1 <= f.n - at - 5)
 			add_stream(span_of(p + at + 5, len - 1));
 	}
