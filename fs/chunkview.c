@@ -139,6 +139,9 @@ static int getattr(struct call *cl, struct node n, struct stat *st, double *ttl)
 	struct region rg;
 	struct region_chunk ch;
 	*ttl = TTL_FOREVER;
+	/* Listing chunks/ must not look for the worlds of every snapshot. */
+	if (n.shelf->key.kind == SHELF_SNAP)
+		return top_view.getattr(cl, n, st, ttl);
 	int r = where(cl, n, &a);
 	if (r < 0)
 		return r;

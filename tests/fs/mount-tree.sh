@@ -41,7 +41,8 @@ mkdir -p "$deep"
 echo bottom >"$deep/file"
 
 expect 0 "$MCFS" -s "$MCFS_STORE" init
-expect 0 "$MCFS" snapshot "$src"
+expect 0 "$MCFS_DEMO_WORLD" create "$src/world" --regions 1
+expect 0 "$MCFS" snapshot --tag one "$src"
 mount_store
 shown=$mnt/snapshots/latest/source
 
@@ -57,6 +58,14 @@ check "hard links and directories"
 	fail "two directories are one inode"
 dups=$(find "$mnt/" -type d -printf '%i\n' | sort | uniq -d)
 [ -z "$dups" ] || fail "directories share inode numbers: $dups"
+check "what listings, lookups and getattr say is the same, also after a second"
+statuses() {
+	find "$mnt/" -exec stat -c '%n %i %f %s %Y %Z %h %u %g' {} + | sort
+}
+find "$mnt/" -printf '%p %i %#m %s\n' >/dev/null
+statuses >"$work/statuses"
+sleep 1.2
+statuses | cmp - "$work/statuses" || fail "attributes change by themselves"
 check "holes"
 cp -a "$shown/sparse" "$work/sparse"
 cmp "$src/sparse" "$work/sparse" || fail "sparse file differs"

@@ -10,12 +10,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
+	static struct object_place *place;
 	static struct store *s;
 	static const struct id id = {{1}};
 	struct err e = ERR_INIT;
 	struct snapshot_list l;
-	if (!s)
-		s = open_store(new_place_with_store(SLACK_EXACT));
+	if (!s) {
+		place = new_place_with_store(SLACK_EXACT);
+		s = open_store(place);
+	}
 	if (store_object_put(s, "snapshots", &id, span_of(p, n), true, &e) < 0)
 		abort();
 	if (snapshot_list_load(&l, s, &e) == 0) {

@@ -12,7 +12,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 #define FILE_BYTES_MAX ((size_t)1 << 22)
-#define MUTATIONS 64
+#define MUTATIONS 12
 
 static unsigned long runs, files;
 
