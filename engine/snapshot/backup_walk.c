@@ -14,6 +14,7 @@
 #include "engine/snapshot/dirnames.h"
 #include "engine/snapshot/xattrs.h"
 
+#define LIVE_SECONDS 60 /* a region file written this lately may be in use */
 #define ITEMS_MAX 256 /* entries of one directory under way at once */
 
 /* An entry on its way into the tree, in name order behind those before it. */
@@ -304,8 +305,9 @@ static int remember_external(struct dir *d, const char *name, const struct stat 
 	return 0;
 }
 
-/* Is the .mcc of a chunk the one that was taken? They come before the region files, by name. */
-static bool same_external(const struct dir *d, int32_t x, int32_t z)
+/* Is the .mcc of a chunk the one that was taken? They come before the region files, by name. One that
+ * is missing is damage in a world at rest; in a live one the server is about to put it there. */
+static bool same_external(const struct dir *d, int32_t x, int32_t z, bool live)
 {
 	char name[64];
 	struct stat st;
@@ -315,19 +317,22 @@ static bool same_external(const struct dir *d, int32_t x, int32_t z)
 		if (d->externals[i].x == x && d->externals[i].z == z)
 			return there && st.st_ino == d->externals[i].st.st_ino &&
 			       !ingest_stat_differs(&st, &d->externals[i].st);
-	return !there; /* missing all along: a damaged world, not a changing one */
+	return !there && !live;
 }
 
 /* A chunk that moved to its .mcc, or rewrote it, after that was read makes the two disagree. */
 static bool externals_moved(const struct dir *d, const char *name, const struct ingest_file *f)
 {
 	int32_t rx, rz;
+	struct timespec t;
 	if (!region_parse_name(name, &rx, &rz))
 		return false;
+	clock_gettime(CLOCK_REALTIME, &t);
+	bool live = f->st.st_ctim.tv_sec > t.tv_sec - LIVE_SECONDS;
 	for (int i = 0; i < REGION_SLOTS; i++)
 		if ((f->external[i / 8] >> i % 8 & 1) &&
 			!same_external(d, (int32_t)((uint32_t)rx * 32 + (uint32_t)(i % 32)),
-				(int32_t)((uint32_t)rz * 32 + (uint32_t)(i / 32))))
+				(int32_t)((uint32_t)rz * 32 + (uint32_t)(i / 32)), live))
 			return true;
 	return false;
 }
