@@ -8,7 +8,8 @@ set -euo pipefail
 # Nothing of the user's own stores, keys or caches may matter.
 for name in $(compgen -e MCFS_); do
 	case $name in
-	MCFS_DEMO_WORLD | MCFS_WORLDS | MCFS_KILLS | MCFS_SANITIZED | MCFS_CRAFT_STORE | MCFS_GOLDEN | MCFS_SOURCE_ROOT) ;;
+	MCFS_DEMO_WORLD | MCFS_WORLDS | MCFS_KILLS | MCFS_SANITIZED | MCFS_CRAFT_STORE | MCFS_GOLDEN | MCFS_SOURCE_ROOT | \
+		MCFS_KILL_SEED | MCFS_LIVE_SECONDS | MCFS_MANY | MCFS_NODE_MODULES) ;;
 	*) unset "$name" ;;
 	esac
 done
