@@ -158,7 +158,7 @@ int chunk_judge(struct span record, struct chunk_slot *ret, struct buf *scratch,
 /* The length of a gzip chunk's NBT: its plain form has the stream's header in front. */
 static uint32_t head_of(const struct group_slot *s)
 {
-	return (s->recipe & ~0xfu) == 0x20 ? GZIP_HEADER : 0;
+	return (s->recipe & ~0xfu) == 0x20 || s->recipe == 0x32 ? GZIP_HEADER : 0;
 }
 
 static int judge_slot(struct coder *c, const struct plain *plain, const struct group_slot *s,
@@ -219,7 +219,7 @@ static int make_nbt(void *ctx, struct coder *c, struct piece *p, struct err *e)
 	}
 	if (r < 0)
 		return r;
-	p->data = span_sub(buf_span(&p->own), s->recipe == RECIPE_NONE ? 0 : head_of(s), p->own.len);
+	p->data = buf_span(&p->own);
 	return 0;
 }
 

@@ -6,16 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/anvil/chunk.h"
 #include "engine/base/cleanup.h"
-#include "engine/base/wire.h"
+#include "fs/chunkinfo.h"
 #include "fs/regions.h"
 #include "fs/topview.h"
 
 /* Slots of SHELF_REGION: kind * KIND_STEP is the directory, + 1 + slot a chunk. */
 #define KIND_STEP 2048
-#define NBT_TAIL ".nbt"
-#define DAMAGED_TAIL ".damaged"
 
 struct at {
 	struct world_tree *tree;
@@ -237,37 +234,6 @@ static int lookup_world(struct call *cl, struct node n, const struct at *a, stru
 	return is_name(name, again) ? give_region(cl, n, x, z, ret) : not_here(cl);
 }
 
-static void chunk_name(const struct shelf_key *k, unsigned slot, const char *tail, char out[80])
-{
-	snprintf(out, 80, "c.%lld.%lld%s", (long long)k->x * 32 + slot % 32,
-		(long long)k->z * 32 + slot / 32, tail);
-}
-
-/* "c.X.Z.nbt" -> slot; the name must be the one that is listed. */
-static int slot_of_name(const struct shelf_key *k, struct span name, bool *ret_fine)
-{
-	char text[80], again[80];
-	long long x, z;
-	if (name.n >= sizeof text)
-		return -1;
-	memcpy(text, name.p, name.n);
-	text[name.n] = 0;
-	if (sscanf(text, "c.%lld.%lld", &x, &z) != 2)
-		return -1;
-	x -= (long long)k->x * 32;
-	z -= (long long)k->z * 32;
-	if (x < 0 || x > 31 || z < 0 || z > 31)
-		return -1;
-	int slot = (int)(x + 32 * z);
-	*ret_fine = true;
-	chunk_name(k, (unsigned)slot, NBT_TAIL, again);
-	if (strcmp(text, again) == 0)
-		return slot;
-	*ret_fine = false;
-	chunk_name(k, (unsigned)slot, DAMAGED_TAIL, again);
-	return strcmp(text, again) == 0 ? slot : -1;
-}
-
 static int lookup_region(struct call *cl, struct node n, const struct at *a, struct span name,
 	struct found *ret)
 {
@@ -279,7 +245,7 @@ static int lookup_region(struct call *cl, struct node n, const struct at *a, str
 		for (int k = KIND_ENTITIES; k < N_KINDS; k++)
 			if (is_name(name, kind_name[k]))
 				return give_kind(cl, n, k, ret);
-	int slot = slot_of_name(&n.shelf->key, name, &want_fine);
+	int slot = chunk_slot_of(n.shelf->key.x, n.shelf->key.z, name, &want_fine);
 	if (slot < 0)
 		return not_here(cl);
 	int r = load_region(cl, n, a, a->kind, &rg);
@@ -380,7 +346,7 @@ static int list_chunks(struct call *cl, struct node n, const struct at *a, uint6
 		if (r < 0)
 			make_unknown(cl, n, (uint32_t)a->kind * KIND_STEP + 1 + slot, &f);
 		r = 0;
-		chunk_name(&n.shelf->key, slot, fine ? NBT_TAIL : DAMAGED_TAIL, text);
+		chunk_name(n.shelf->key.x, n.shelf->key.z, slot, fine ? CHUNK_NBT_TAIL : CHUNK_DAMAGED_TAIL, text);
 		if (!emit(cl, text, &f, first + slot + 1, fn, ctx))
 			break;
 	}
@@ -466,42 +432,6 @@ static int read_(struct call *cl, struct node n, uint64_t off, size_t size, stru
 	return r;
 }
 
-/* ---- extended attributes ---- */
-
-static int put_text(struct buf *out, const char *name, const char *value, struct err *e)
-{
-	int r = put_str(out, name, e);
-	return r < 0 ? r : put_str(out, value, e);
-}
-
-static int put_number(struct buf *out, const char *name, long long v, struct err *e)
-{
-	char text[32];
-	snprintf(text, sizeof text, "%lld", v);
-	return put_text(out, name, text, e);
-}
-
-/* Sorted by name, as lists of attributes are. */
-static int put_info(struct buf *out, const char *dimension, struct span nbt, struct err *e)
-{
-	struct chunk_info info = {0};
-	struct err ignored = ERR_INIT;
-	int r = 0;
-	/* What stands in front of damage is still worth telling. */
-	(void)!chunk_info_read(nbt, &info, &ignored);
-	if (info.data_version)
-		r = put_number(out, "user.mcfs.data_version", info.data_version, e);
-	if (r == 0)
-		r = put_text(out, "user.mcfs.dimension", dimension, e);
-	if (r == 0 && info.has_inhabited)
-		r = put_number(out, "user.mcfs.inhabited_time", info.inhabited_time, e);
-	if (r == 0 && info.has_last_update)
-		r = put_number(out, "user.mcfs.last_update", info.last_update, e);
-	if (r == 0 && info.status[0])
-		r = put_text(out, "user.mcfs.status", info.status, e);
-	return r;
-}
-
 static int xattrs(struct call *cl, struct node n, struct buf *out)
 {
 	CLEANUP_AT struct at a = {0};
@@ -513,16 +443,16 @@ static int xattrs(struct call *cl, struct node n, struct buf *out)
 		return r;
 	const char *dimension = a.tree->worlds.v[a.node->dim].name;
 	if (a.slot < 0)
-		return put_text(out, "user.mcfs.dimension", dimension, &cl->e);
+		return chunk_xattr(out, "user.mcfs.dimension", dimension, &cl->e);
 	r = open_chunk(cl, n, &a, &rg, &ch, &nbt);
 	if (r < 0)
 		return r;
 	if (nbt) {
-		r = put_info(out, dimension, nbt->data, &cl->e);
+		r = chunk_xattrs(out, dimension, nbt->data, &cl->e);
 	} else {
-		r = put_text(out, "user.mcfs.dimension", dimension, &cl->e);
+		r = chunk_xattr(out, "user.mcfs.dimension", dimension, &cl->e);
 		if (r == 0)
-			r = put_text(out, "user.mcfs.problem", ch.problem, &cl->e);
+			r = chunk_xattr(out, "user.mcfs.problem", ch.problem, &cl->e);
 	}
 	region_unload(cl, &rg);
 	return r;
@@ -551,7 +481,7 @@ static int name(struct call *cl, struct node n, struct buf *out, struct node *re
 		a.kind ? kind_name[a.kind] : "");
 	if (a.slot >= 0) {
 		text[len] = '/';
-		chunk_name(k, (unsigned)a.slot, "", text + len + 1);
+		chunk_name(k->x, k->z, (unsigned)a.slot, "", text + len + 1);
 	}
 	return buf_add(out, text, strlen(text), &cl->e);
 }

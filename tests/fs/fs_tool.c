@@ -135,7 +135,7 @@ static void check_region(const char *file, const char *dir)
 	for (int i = 0; i < RR_CHUNKS; i++) {
 		struct region_slot s = {0};
 		struct region_nbt nbt = {0};
-		char path[4096], damaged[4096];
+		char path[8300], damaged[8300];
 		if (!region_reader_slot(&rr, i, &s)) {
 			region_slot_free(&s);
 			continue;

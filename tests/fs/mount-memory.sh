@@ -39,3 +39,24 @@ fi
 log_lines=$(grep -vc counters: "$work/log" || true)
 [ "$log_lines" = 0 ] || fail "the daemon complained"
 umount_store
+
+if command -v prlimit >/dev/null; then
+	check "lack of memory: errors, but the daemon lives and is well again afterwards"
+	mount_store --cache-size 512M
+	ls "$mnt/snapshots/latest/src/world" >/dev/null
+	size=$(awk '/VmSize/ { print $2 * 1024 }' "/proc/$daemon/status")
+	for more in 1 4 12; do
+		prlimit --pid "$daemon" --as=$((size + more * 1048576)):
+		find "$mnt/snapshots/" -name '*.mca' -exec cat {} + >/dev/null 2>"$work/errors" || true
+		if grep -vE 'Cannot allocate memory|Input/output error' "$work/errors" | head -n 3 >&2 &&
+			[ -n "$(grep -vE 'Cannot allocate memory|Input/output error' "$work/errors")" ]; then
+			fail "other errors than those of lacking memory"
+		fi
+		echo "	$more MiB more: $(wc -l <"$work/errors") errors"
+		[ -d "/proc/$daemon" ] || fail "the daemon has ended"
+	done
+	prlimit --pid "$daemon" --as=unlimited:
+	diff -r --no-dereference "$work/src/world" "$mnt/snapshots/latest/src/world" ||
+		fail "not well again"
+	umount_store
+fi

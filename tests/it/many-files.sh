@@ -1,9 +1,9 @@
 #!/bin/bash
 # One directory with very many names: all come back, a change of one costs little.
 #
-# MCFS_MANY: how many (50,000 here; a million is what mcfs promises).
+# MCFS_MANY: how many (20,000 here; a million is what mcfs promises).
 . "${0%/*}/lib.sh"
-many=${MCFS_MANY:-50000}
+many=${MCFS_MANY:-20000}
 export MCFS_STORE=$work/store
 
 mkdir "$work/src"
