@@ -8,7 +8,7 @@ printf 'small' >"$src/a/small"
 : >"$src/a/nothing"
 head -c 70000 /dev/urandom >"$src/a/middle"
 head -c 5000000 /dev/urandom >"$src/a/large"
-for i in $(seq 3000); do echo "$i"; done | (cd "$src/wide" && xargs -I{} sh -c 'echo {} >file-{}')
+(cd "$src/wide" && split -l 1 -a 4 -d <(seq 3000) file-)
 echo same >"$src/twin1/sub/file"
 ln "$src/twin1/sub/file" "$src/twin2/sub/file"
 ln "$src/a/middle" "$src/a/b/other-name"
