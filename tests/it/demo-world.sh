@@ -8,8 +8,8 @@ for layout in classic 26.1; do
 	begin_history
 	"$MCFS_DEMO_WORLD" create "$live" --regions 1 --layout "$layout" --seed 7
 	moment 0
-	plays='1 2 3 4'
-	[ "$layout" = classic ] || plays='1 2'
+	plays='1 2 3'
+	[ "$layout" = classic ] || plays=1
 	for moments in $plays; do
 		"$MCFS_DEMO_WORLD" play "$live" --minutes 10 --seed "$moments"
 		moment "$moments"

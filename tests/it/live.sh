@@ -1,7 +1,7 @@
 #!/bin/bash
 # A server that writes as fast as it can while snapshots are taken: no chunk is ever torn.
 . "${0%/*}/lib.sh"
-seconds=${MCFS_LIVE_SECONDS:-12}
+seconds=${MCFS_LIVE_SECONDS:-8}
 
 live=$work/live
 export MCFS_STORE=$work/store

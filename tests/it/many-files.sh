@@ -11,8 +11,9 @@ mkdir "$work/src"
 echo content >"$work/src/some-file-00000777"
 settle
 
+# A directory's own size is the file system's affair.
 names() { # DIR
-	(cd "$1" && find . -printf '%P %s %T@ %m\n' | sort | sha256sum)
+	(cd "$1" && find . \( -type d -printf '%P %T@ %m\n' \) -o -printf '%P %s %T@ %m\n' | sort | sha256sum)
 }
 
 check "$many names"
