@@ -14,7 +14,7 @@
 #include "engine/snapshot/dirnames.h"
 #include "engine/snapshot/xattrs.h"
 
-#define LIVE_SECONDS 60 /* a region file written this lately may be in use */
+#define LIVE_SECONDS 2 /* a region file written this lately is being written to */
 #define ITEMS_MAX 256 /* entries of one directory under way at once */
 
 /* An entry on its way into the tree, in name order behind those before it. */

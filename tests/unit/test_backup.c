@@ -47,7 +47,8 @@ static void make_all(unsigned seed)
 		struct buf *b = &files[i];
 		b->len = 0;
 		if (i < REGIONS) {
-			make_region(b, 20, (unsigned)rnd() & FLAW_ALL);
+			/* No external types: without their .mcc a file this fresh counts as changing. */
+			make_region(b, 20, (unsigned)rnd() & FLAW_ALL & ~(unsigned)FLAW_TYPES);
 		} else if (i % 4 == 3) {
 			CLEANUP_BUF struct buf rec = BUF_INIT;
 			make_record(&rec, 2000, 1, 6, i);
