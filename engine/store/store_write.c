@@ -31,8 +31,16 @@ struct txn {
 	struct solid solid;
 	struct buf records; /* of finished packs, each with its length in front */
 	uint64_t n_records, unflushed;
-	bool broken; /* a write failed: only abort is left */
+	bool broken;	   /* a write failed: only abort is left */
+	struct err reason; /* why: the first failure, whichever thread asks */
 };
+
+static int tell_reason(const struct txn *t, struct err *e)
+{
+	if (e)
+		*e = t->reason;
+	return t->reason.code;
+}
 
 static void solid_free(struct solid *so)
 {
@@ -168,10 +176,14 @@ static int add_frame_locked(struct store *s, enum method method, struct span pac
 	uint32_t frame_plain, const struct pack_blob *blobs, size_t n, struct err *e)
 {
 	LOCK_SCOPE(&s->m);
-	int r = s->txn->broken ? err_set(e, E_IO, 0, "an earlier write failed")
-			       : add_frame(s, method, packed, frame_plain, blobs, n, e);
-	if (r < 0)
-		s->txn->broken = true;
+	struct txn *t = s->txn;
+	if (t->broken)
+		return tell_reason(t, e);
+	int r = add_frame(s, method, packed, frame_plain, blobs, n, &t->reason);
+	if (r < 0) {
+		t->broken = true;
+		return tell_reason(t, e);
+	}
 	return r;
 }
 
@@ -344,8 +356,7 @@ int store_commit(struct store *s, struct coder *c, struct err *e)
 	struct txn *t = s->txn;
 	struct solid last = t->solid;
 	t->solid = (struct solid){0};
-	int r = t->broken ? err_set(e, E_IO, 0, "an earlier write failed")
-			  : write_solid(s, c, &last, e);
+	int r = t->broken ? tell_reason(t, e) : write_solid(s, c, &last, e);
 	solid_free(&last);
 	pthread_mutex_lock(&s->m);
 	if (r == 0)
