@@ -33,7 +33,7 @@ enum content_kind {
 
 #define INLINE_MAX 64
 /* Directories in directories: deeper ones are refused, so that recursion is bounded. */
-#define TREE_DEPTH_MAX 8192
+#define TREE_DEPTH_MAX 4096
 
 struct content {
 	uint8_t kind, level;

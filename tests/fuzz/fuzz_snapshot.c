@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
-	static struct object_place *place;
+	static struct object_place *volatile place; /* keeps it reachable */
 	static struct store *s;
 	static const struct id id = {{1}};
 	struct err e = ERR_INIT;

@@ -66,7 +66,9 @@ static void pad(struct buf *b, bool noise)
 
 static unsigned pick_type(unsigned flaws)
 {
-	static const uint8_t odd[] = {1, 3, 4, 127, 130, 0, 77};
+	static const uint8_t odd[] = {1, 3, 4, 127, 0, 77};
+	if ((flaws & FLAW_EXTERNAL) && below(9) == 0)
+		return 130;
 	return (flaws & FLAW_TYPES) && below(3) == 0 ? odd[below(N_OF(odd))] : 2;
 }
 

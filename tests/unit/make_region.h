@@ -10,10 +10,11 @@ enum region_flaw {
 	FLAW_PAST_EOF = 4, /* entries that point behind the end */
 	FLAW_OVERLAP = 8,  /* entries on the same sectors, and into the header */
 	FLAW_CUT = 16,	   /* streams without an end, lengths that lie */
-	FLAW_TYPES = 32,   /* gzip, none, unknown and external types; foreign zlib streams */
-	FLAW_LATE_STAMP = 64 /* time stamps without a chunk */
+	FLAW_TYPES = 32,   /* gzip, none and unknown types; foreign zlib streams */
+	FLAW_LATE_STAMP = 64, /* time stamps without a chunk */
+	FLAW_EXTERNAL = 128   /* chunks whose stream is in a .mcc file, which is not there */
 };
-#define FLAW_ALL 127u
+#define FLAW_ALL 255u
 
 /* Append a region file with about so many chunks. */
 void make_region(struct buf *out, unsigned chunks, unsigned flaws);

@@ -142,7 +142,7 @@ static void set_limits(void)
 {
 	struct rlimit none = {0, 0}, files;
 	setrlimit(RLIMIT_CORE, &none);
-	/* Trees are walked by recursion, some 5 KiB a level, up to TREE_DEPTH_MAX levels. */
+	/* Trees are walked by recursion, some 5 KiB a level (sanitized builds: 20), up to TREE_DEPTH_MAX levels. */
 	struct rlimit stack;
 	if (getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur < STACK_BYTES) {
 		stack.rlim_cur = stack.rlim_max < STACK_BYTES ? stack.rlim_max : STACK_BYTES;
