@@ -35,12 +35,15 @@ engine/codec engine/base
 engine/crypto engine/base
 engine/anvil engine/base engine/codec
 engine/object engine/base
+engine/db engine/base
+engine/server engine/base
+engine/notify engine/base
 engine/store engine/base engine/codec engine/crypto engine/object engine/anvil
 engine/snapshot engine/base engine/codec engine/crypto engine/object engine/anvil engine/store
-engine/prune engine/base engine/codec engine/crypto engine/object engine/anvil engine/store engine/snapshot
+engine/prune engine/base engine/codec engine/crypto engine/object engine/anvil engine/store engine/snapshot engine/db
 engine/config engine/base engine/prune
-engine/schedule engine/base engine/codec engine/crypto engine/object engine/anvil engine/store engine/snapshot engine/prune engine/config
-fs engine/base engine/codec engine/crypto engine/object engine/anvil engine/store engine/snapshot engine/prune engine/config engine/schedule
+engine/schedule engine/base engine/db engine/notify engine/config
+fs engine/base engine/codec engine/crypto engine/object engine/anvil engine/store engine/snapshot engine/db engine/prune engine/config
 tools *
 END
 includes '"' '"' engine fs tools | awk -v allowed="$work/allowed" '
@@ -86,10 +89,13 @@ echo "2. other libraries"
 cat >"$work/wrapped" <<'END'
 ^sodium ^engine/crypto/
 ^(zstd|zdict|zlib|libdeflate|lz4.*|xxhash)\.h ^(engine/codec|tools/demo-world|tools/bench)/
-^sqlite3 ^engine/store/index\.c$
+^sqlite3 ^engine/(db/|store/index\.c$)
 ^fuse ^fs/
-^(jansson|archive) ^tools/
-^(cmocka|curl|libssh2|png|spng|yaml|cyaml|ini)  ^none$
+^(jansson|archive|spng) ^tools/
+^(yaml|ini)\.h ^engine/config/
+^curl/ ^engine/notify/
+^(isa-l|erasure_code) ^engine/codec/
+^(cmocka|libssh2|png|cyaml)  ^none$
 END
 includes '<' '>' engine fs tools | awk -v wrapped="$work/wrapped" '
 	BEGIN {

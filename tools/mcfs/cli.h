@@ -42,10 +42,20 @@ struct command {
 	const char *help;    /* options, a line each */
 };
 
-extern const struct command command_init, command_snapshot, command_list, command_info, command_ls,
-	command_cat, command_find, command_diff, command_tag, command_restore, command_export,
-	command_check, command_mount,
-	command_umount;
+extern const struct command command_init;
+extern const struct command command_snapshot;
+extern const struct command command_list;
+extern const struct command command_info;
+extern const struct command command_ls;
+extern const struct command command_cat;
+extern const struct command command_find;
+extern const struct command command_diff;
+extern const struct command command_tag;
+extern const struct command command_restore;
+extern const struct command command_export;
+extern const struct command command_check;
+extern const struct command command_mount;
+extern const struct command command_umount;
 
 extern volatile sig_atomic_t cli_interrupted;
 

@@ -7,11 +7,22 @@
 
 #include "tools/mcfs/cli.h"
 
-static const struct command *const commands[] = {&command_init, &command_snapshot, &command_list,
-	&command_info, &command_ls, &command_cat, &command_find, &command_diff, &command_tag,
-	&command_restore, &command_export, &command_check
+static const struct command *const commands[] = {
+	&command_init,
+	&command_snapshot,
+	&command_list,
+	&command_info,
+	&command_ls,
+	&command_cat,
+	&command_find,
+	&command_diff,
+	&command_tag,
+	&command_restore,
+	&command_export,
+	&command_check,
 #ifdef MCFS_HAVE_FUSE
-	, &command_mount, &command_umount
+	&command_mount,
+	&command_umount,
 #endif
 };
 
