@@ -1,14 +1,16 @@
 #!/bin/sh
 # The layers of the source tree: docs/ARCHITECTURE.md. Fails with a line for each violation.
 #
-#   layering.sh SOURCE_ROOT CC ENGINE_LIBRARY
+#   layering.sh SOURCE_ROOT ENGINE_LIBRARY CC..      (a compiler may be two words: ccache cc)
 #
 # 1. includes point downwards only, and a header named *_internal.h stays in its folder;
 # 2. headers of other libraries stand only in the folder that wraps them;
 # 3. every header compiles alone;
 # 4. the engine never prints, exits or aborts.
 set -eu
-root=$1 cc=$2 engine=$(realpath "$3")
+root=$1 engine=$(realpath "$2")
+shift 2
+cc=$*
 cd "$root"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
