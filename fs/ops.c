@@ -458,7 +458,10 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 			reply_xattr(req, v, size);
 			return;
 		}
-	fuse_reply_err(req, sys ? sys : rd.bad ? EIO : ENODATA);
+	/* ls -l asks each file for its label, and the kernel keeps no answer to that. After "not here"
+	 * it goes on asking; after "no such thing on this file system" it stops for the whole mount. */
+	int none = strcmp(name, "security.selinux") == 0 ? EOPNOTSUPP : ENODATA;
+	fuse_reply_err(req, sys ? sys : rd.bad ? EIO : none);
 }
 
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
