@@ -25,6 +25,8 @@ struct backup_options {
 	const struct filter *filter; /* or NULL */
 	bool one_file_system, dry_run;
 	int level;	   /* of compression; 0: the default */
+	bool set_recompress; /* `recompress` instead of what the store's config says */
+	enum recompress_mode recompress;
 	unsigned threads;  /* 0: one a processor */
 	const char *program; /* name and version, for the record */
 	const char *state_dir;

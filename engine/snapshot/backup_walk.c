@@ -53,6 +53,8 @@ int walk_init(struct walk *w, struct store *s, const struct backup_options *opt,
 	w->opt = opt;
 	w->in.s = s;
 	w->in.discard_slack = store_config(s)->slack == SLACK_DISCARD;
+	w->in.keep_new = RECOMPRESS_LATER ==
+		(opt->set_recompress ? opt->recompress : store_config(s)->recompress);
 	int r = pool_new(&w->in.pool, opt->threads, budget, e);
 	if (r == 0) {
 		w->in.coders = calloc(pool_threads(w->in.pool), sizeof *w->in.coders);

@@ -42,6 +42,11 @@ static int read_memory(void *ctx, uint64_t off, void *p, size_t n, size_t *ret_n
 	return 0;
 }
 
+static bool has_base(const struct state *st, unsigned g)
+{
+	return st->have_old && st->old.has_group[g];
+}
+
 static int store_group(struct ingest_file *f, unsigned g, struct coder *c, struct err *e)
 {
 	struct state *st = f->state;
@@ -58,9 +63,9 @@ static int store_group(struct ingest_file *f, unsigned g, struct coder *c, struc
 		return r;
 	/* The scratch is the coder's: store_put() may use it again for a base. */
 	CLEANUP_BUF struct buf canon = take_buf(&c->canon);
-	bool base = st->have_old && st->old.has_group[g];
-	return store_put(f->in->s, c, FORM_GROUP, buf_span(&canon),
-		base ? &st->old.sources[g].name : NULL, &st->group[g], e);
+	bool base = has_base(st, g);
+	return store_put(f->in->s, c, !base && f->in->keep_new ? FORM_GROUP_KEPT : FORM_GROUP,
+		buf_span(&canon), base ? &st->old.sources[g].name : NULL, &st->group[g], e);
 }
 
 static void run_job(void *arg, unsigned worker)
@@ -173,7 +178,7 @@ static int submit_all(struct ingest_file *f, struct err *e)
 		st->layout.has_group[g] = bytes != 0;
 		/* Inflated about eightfold, and the older version beside it. */
 		if (bytes)
-			r = submit(f, g, bytes * 18, e);
+			r = submit(f, g, bytes * (!has_base(st, g) && f->in->keep_new ? 3 : 18), e);
 	}
 	return r < 0 ? r : submit(f, LAYOUT_GROUPS, (size_t)4 << 20, e);
 }

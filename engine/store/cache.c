@@ -120,8 +120,11 @@ struct plain *plain_cache_get(struct plain_cache *c, const struct name *name)
 void plain_cache_put(struct plain_cache *c, const struct name *name, struct plain *p)
 {
 	LOCK_SCOPE(&c->m);
-	if (p->data.cap > c->max / 2 || find(c, name))
+	struct entry *old = find(c, name);
+	if (p->data.cap > c->max / 2 || (old && (p->kept || !old->plain->kept)))
 		return;
+	if (old)
+		drop(c, old);
 	while (c->oldest && c->bytes + p->data.cap > c->max)
 		drop(c, c->oldest);
 	struct entry *x = calloc(1, sizeof *x);

@@ -12,6 +12,7 @@ struct plain {
 	uint32_t canon_len;
 	uint8_t form, depth;
 	uint8_t method;
+	bool kept; /* FORM_GROUP made of FORM_GROUP_KEPT: never the base of a difference */
 	uint8_t base[BASE_BYTES]; /* what it is a delta of, when method says so */
 	uint32_t packed_len;	  /* what it takes in the store */
 	_Atomic unsigned refs;
@@ -23,7 +24,8 @@ void plain_cache_free(struct plain_cache *c);
 
 /* A reference, or NULL. */
 struct plain *plain_cache_get(struct plain_cache *c, const struct name *name);
-/* Keep it (takes a reference of its own); the least recently used go when there is no room. */
+/* Keep it (takes a reference of its own); the least recently used go when there is no room. One that
+ * is not `kept` takes the place of one that is. */
 void plain_cache_put(struct plain_cache *c, const struct name *name, struct plain *p);
 
 struct plain *plain_new(void); /* one reference; NULL without memory */

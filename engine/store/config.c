@@ -39,6 +39,20 @@ struct parsed {
 static int addf(struct buf *b, struct err *e, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+const char *recompress_word(enum recompress_mode m)
+{
+	return m == RECOMPRESS_LATER ? "later" : "now";
+}
+
+bool recompress_parse(const char *s, enum recompress_mode *ret)
+{
+	bool later = strcmp(s, "later") == 0;
+	if (!later && strcmp(s, "now") != 0)
+		return false;
+	*ret = later ? RECOMPRESS_LATER : RECOMPRESS_NOW;
+	return true;
+}
+
 static int addf(struct buf *b, struct err *e, const char *fmt, ...)
 {
 	char line[512];
@@ -88,9 +102,10 @@ static int emit(const struct store_config *cfg, const struct slot *s, const stru
 	gmtime_r(&t, &tm);
 	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	size_t start = out->len;
-	int r = addf(out, e, "mcfs store %d\nid %s\ncreated %s\nslack %s\n", STORE_FORMAT,
-		hex_of(cfg->id.b, ID_BYTES, id), when,
-		cfg->slack == SLACK_DISCARD ? "discard" : "exact");
+	int r = addf(out, e, "mcfs store %d\nid %s\ncreated %s\nslack %s\nrecompress %s\n",
+		STORE_FORMAT, hex_of(cfg->id.b, ID_BYTES, id), when,
+		cfg->slack == SLACK_DISCARD ? "discard" : "exact",
+		recompress_word(cfg->recompress));
 	if (r == 0)
 		r = addf(out, e, "%s wrapped=%s\n", s->bound,
 			hex_of(s->wrapped, WRAP_BYTES, wrapped));
@@ -161,6 +176,8 @@ static int parse_line(struct parsed *p, char *line, struct err *e)
 		p->cfg.slack = line[6] == 'd' ? SLACK_DISCARD : SLACK_EXACT;
 		return 0;
 	}
+	if (strncmp(line, "recompress ", 11) == 0)
+		return recompress_parse(line + 11, &p->cfg.recompress) ? 0 : E_CORRUPT;
 	if (strncmp(line, "slot ", 5) == 0) {
 		/* Kinds of slots that a later version may add are for others to open. */
 		if (strncmp(line, "slot passphrase ", 16) && strncmp(line, "slot keyfile ", 13))

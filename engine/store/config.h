@@ -14,6 +14,11 @@
 #define CONFIG_MAX_SLOTS 32
 
 enum slack_mode { SLACK_EXACT, SLACK_DISCARD };
+/* When new chunk groups are inflated and compressed better: by the snapshot that brings them, or
+ * later, when they have a second version or compact comes by. */
+enum recompress_mode { RECOMPRESS_NOW, RECOMPRESS_LATER };
+const char *recompress_word(enum recompress_mode m); /* "now", "later" */
+bool recompress_parse(const char *s, enum recompress_mode *ret); /* false: neither of them */
 
 /* What opens a slot. `value` is the passphrase's bytes or the key file's 32 bytes. */
 enum secret_kind { SECRET_PASSPHRASE, SECRET_KEYFILE };
@@ -25,6 +30,7 @@ struct secret {
 struct store_config {
 	struct id id;
 	enum slack_mode slack;
+	enum recompress_mode recompress;
 	int64_t created; /* epoch seconds */
 };
 

@@ -128,7 +128,7 @@ static int open_body(struct restreamer *rs, struct span rec, uint32_t check, str
 	unsigned guess = RECIPE_NONE;
 	*ret_recipe = RECIPE_NONE;
 	*ret_filtered = false;
-	if (rec.p[4] != TYPE_ZLIB && rec.p[4] != TYPE_GZIP)
+	if (!rs || (rec.p[4] != TYPE_ZLIB && rec.p[4] != TYPE_GZIP))
 		return 0;
 	enum stream_wrap wrap = rec.p[4] == TYPE_GZIP ? WRAP_GZIP : WRAP_ZLIB;
 	int r = restream_open(rs, wrap, stream, room, bodies, &guess, e);
@@ -181,6 +181,7 @@ static int encode_slot(struct restreamer *rs, const struct keys *k, struct span 
 	return r < 0 ? r : buf_add(bodies, side.p, side.len, e);
 }
 
+/* `rs` NULL: keep every payload as it is. */
 static int encode_group(struct restreamer *rs, const struct keys *k, struct span canon,
 	struct span known, struct buf *plain, struct err *e)
 {
@@ -206,6 +207,12 @@ static int encode_group(struct restreamer *rs, const struct keys *k, struct span
 	if (rc == 0 && (r.bad || rd_left(&r)))
 		return err_set(e, E_FORMAT, 0, "a chunk group has no mask, or bytes behind its end");
 	return rc < 0 ? rc : buf_add(plain, bodies.p, bodies.len, e);
+}
+
+int group_wrap(const struct keys *k, struct span canon, struct buf *plain, struct err *e)
+{
+	int r = buf_reserve(plain, canon.n + GROUP_SLOTS * 16, e);
+	return r < 0 ? r : encode_group(NULL, k, canon, (struct span){NULL, 0}, plain, e);
 }
 
 /* u8 recipe; with a side: var length and the side; then the inflated bytes. */
@@ -281,6 +288,7 @@ int form_decode(struct restreamer *rs, enum form form, struct span plain, size_t
 		return r;
 	switch (form) {
 	case FORM_RAW:
+	case FORM_GROUP_KEPT:
 		r = buf_add(canon, plain.p, plain.n, e);
 		break;
 	case FORM_STREAM:

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/base/cleanup.h"
+#include "engine/store/form.h"
 
 #define SCHEMA_VERSION 2
 #define BUSY_MS 60000
@@ -18,7 +19,7 @@ static const char *const sql_of[N_STMTS] = {
 	[FIND] = "SELECT p.id, b.loc FROM blob b JOIN pack p ON p.no = b.pack WHERE b.name = ?1 "
 		 "LIMIT 1 OFFSET ?2",
 	[FIND_BASE] = "SELECT p.id, b.loc, b.name FROM blob b JOIN pack p ON p.no = b.pack "
-		      "WHERE b.name BETWEEN ?1 AND ?2 LIMIT 1",
+		      "WHERE b.name BETWEEN ?1 AND ?2",
 	[ADD_PACK] = "INSERT INTO pack(id, size) VALUES(?1, ?2) "
 		     "ON CONFLICT(id) DO UPDATE SET size = ?2 RETURNING no",
 	[ADD_BLOB] = "INSERT OR IGNORE INTO blob(name, pack, loc) VALUES(?1, ?2, ?3)",
@@ -415,7 +416,11 @@ static bool has_base(struct index *ix, const struct blob_loc *l)
 	memcpy(last.b, l->base, BASE_BYTES);
 	sqlite3_bind_blob(s, 1, l->base, BASE_BYTES, SQLITE_STATIC);
 	sqlite3_bind_blob(s, 2, last.b, NAME_BYTES, SQLITE_STATIC);
-	bool found = sqlite3_step(s) == SQLITE_ROW;
+	bool found = false;
+	while (!found && sqlite3_step(s) == SQLITE_ROW) {
+		struct blob_loc at;
+		found = read_row(s, &at, NULL) == 0 && at.form != FORM_GROUP_KEPT;
+	}
 	sqlite3_reset(s);
 	return found;
 }

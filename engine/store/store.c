@@ -516,7 +516,7 @@ static int read_base(struct store *s, struct coder *c, const struct blob_loc *l,
 		return r;
 	/* Reading the base uses the same scratch: keep what was read. */
 	struct buf packed = take_buf(&c->packed);
-	r = read_plain(s, c, &base, depth - 1, ret, e);
+	r = read_plain(s, c, &base, WANT_BASE, depth - 1, ret, e);
 	buf_free(&c->packed);
 	c->packed = packed;
 	return r;
@@ -585,14 +585,30 @@ static int decode_solid(struct store *s, struct coder *c, const struct blob_loc 
 	return r < 0 ? r : buf_add(out, frame->data.p + l->blob_off, l->plain_len, e);
 }
 
-static int read_copy(struct store *s, struct coder *c, const struct name *name, unsigned nth,
-	unsigned depth, struct plain **ret, struct err *e)
+/* From the bare bytes of a kept group to what WANT_TABLE asks for. */
+static int wrap_kept(struct store *s, struct plain *p, struct err *e)
+{
+	struct buf canon = take_buf(&p->data);
+	int r = group_wrap(s->keys, buf_span(&canon), &p->data, e);
+	buf_free(&canon);
+	p->form = FORM_GROUP;
+	return r == E_FORMAT ? err_set(e, E_CORRUPT, 0, "a kept group of chunks is not well formed")
+			     : r;
+}
+
+static int read_copy(struct store *s, struct coder *c, const struct name *name, enum want want,
+	unsigned nth, unsigned depth, struct plain **ret, struct err *e)
 {
 	struct blob_loc l;
 	bool have;
 	int r = find_blob(s, c, name, nth, &l, &have, e);
 	if (r < 0)
 		return r;
+	if (l.form == FORM_GROUP_KEPT && want == WANT_BASE) {
+		char hex[2 * ID_BYTES + 1];
+		return err_set(e, E_CORRUPT, 0, "blob %s, the base of a difference, is there only as "
+			"it was in the file", hex_of(name->b, 8, hex));
+	}
 	CLEANUP_PLAIN struct plain *p = plain_new();
 	if (!p)
 		return err_set(e, E_NOMEM, 0, "no memory for a blob");
@@ -606,20 +622,28 @@ static int read_copy(struct store *s, struct coder *c, const struct name *name, 
 	p->method = l.method;
 	p->packed_len = l.sealed_len;
 	memcpy(p->base, l.base, BASE_BYTES);
-	plain_cache_put(s->cache, name, p);
+	p->kept = l.form == FORM_GROUP_KEPT;
+	if (p->kept && want == WANT_TABLE)
+		r = wrap_kept(s, p, e);
+	if (r < 0)
+		return r;
+	if (p->form != FORM_GROUP_KEPT) /* bare ones are restored once, and quick to read */
+		plain_cache_put(s->cache, name, p);
 	*ret = TAKE_PTR(p);
 	return 0;
 }
 
-int read_plain(struct store *s, struct coder *c, const struct name *name, unsigned depth,
-	struct plain **ret, struct err *e)
+int read_plain(struct store *s, struct coder *c, const struct name *name, enum want want,
+	unsigned depth, struct plain **ret, struct err *e)
 {
-	if ((*ret = plain_cache_get(s->cache, name)))
+	*ret = plain_cache_get(s->cache, name);
+	if (*ret && !((*ret)->kept && want == WANT_BASE))
 		return 0;
-	int r = read_copy(s, c, name, 0, depth, ret, e);
+	plain_unref(TAKE_PTR(*ret));
+	int r = read_copy(s, c, name, want, 0, depth, ret, e);
 	/* Another copy may be whole. The first failure is the one to tell. */
 	for (unsigned nth = 1; r == E_CORRUPT || r == E_IO; nth++) {
-		int again = read_copy(s, c, name, nth, depth, ret, NULL);
+		int again = read_copy(s, c, name, want, nth, depth, ret, NULL);
 		if (again == 0 || again == E_NOTFOUND)
 			return again == 0 ? 0 : r;
 	}
@@ -629,7 +653,7 @@ int read_plain(struct store *s, struct coder *c, const struct name *name, unsign
 int store_plain(struct store *s, struct coder *c, const struct name *name, struct plain **ret,
 	struct err *e)
 {
-	return read_plain(s, c, name, DEPTH_MAX, ret, e);
+	return read_plain(s, c, name, WANT_TABLE, DEPTH_MAX, ret, e);
 }
 
 int store_get(struct store *s, struct coder *c, const struct name *name, struct buf *out,
@@ -637,13 +661,13 @@ int store_get(struct store *s, struct coder *c, const struct name *name, struct 
 {
 	CLEANUP_PLAIN struct plain *p = NULL;
 	size_t start = out->len;
-	int r = store_plain(s, c, name, &p, e);
+	int r = read_plain(s, c, name, WANT_CANON, DEPTH_MAX, &p, e);
 	if (r == 0)
 		r = form_decode(c->rs, p->form, buf_span(&p->data), p->canon_len, out, e);
 	if (r < 0)
 		return r;
 	struct name got;
-	name_of(s->keys, p->form, span_of(out->p + start, out->len - start), &got);
+	name_of(s->keys, form_named(p->form), span_of(out->p + start, out->len - start), &got);
 	if (name_cmp(&got, name) == 0)
 		return 0;
 	char hex[2 * ID_BYTES + 1];

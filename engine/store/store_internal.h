@@ -37,8 +37,15 @@ int txn_find(struct store *s, const struct name *name, struct blob_loc *ret, str
 	bool *ret_read, struct err *e) MUST_CHECK;
 int txn_find_base(struct store *s, const uint8_t base[BASE_BYTES], struct name *ret,
 	struct err *e) MUST_CHECK;
+/* What a plain form is for. A group may be there twice, kept as it is and inflated: a difference is
+ * only ever taken against the inflated one. */
+enum want {
+	WANT_TABLE, /* any copy; a kept one with a table in front */
+	WANT_BASE,  /* an inflated one, else E_CORRUPT */
+	WANT_CANON  /* any copy; a kept one bare, with form FORM_GROUP_KEPT */
+};
 /* Plain forms of blobs, by location; `depth` bounds the bases that are followed. */
-int read_plain(struct store *s, struct coder *c, const struct name *name, unsigned depth,
-	struct plain **ret, struct err *e) MUST_CHECK;
+int read_plain(struct store *s, struct coder *c, const struct name *name, enum want want,
+	unsigned depth, struct plain **ret, struct err *e) MUST_CHECK;
 
 #endif

@@ -250,7 +250,7 @@ static int choose_base(struct store *s, struct coder *c, struct plain *parent,
 		if (r == E_NOTFOUND)
 			r = index_find_base(s->index, p->base, ret_name, &l, e);
 		if (r == 0)
-			r = store_plain(s, c, ret_name, &up, e);
+			r = read_plain(s, c, ret_name, WANT_BASE, DEPTH_MAX, &up, e);
 		plain_unref(p);
 		if (r < 0)
 			return r;
@@ -320,22 +320,121 @@ static int reserve(struct store *s, const struct name *name, bool *ret_there, st
 	return r == E_NOTFOUND ? pending_add(&s->txn->pending, name, e) : r;
 }
 
+/* As reserve(), for a blob that is there kept: is it there inflated, too? */
+static int reserve_inflated(struct store *s, const struct name *name, bool *ret_there,
+	struct err *e)
+{
+	struct blob_loc l = {0};
+	LOCK_SCOPE(&s->m);
+	*ret_there = pending_find(&s->txn->pending, name) != NULL;
+	if (*ret_there)
+		return 0;
+	int r = index_find(s->index, name, 0, &l, e);
+	for (unsigned nth = 1; r == 0 && l.form == FORM_GROUP_KEPT; nth++)
+		r = index_find(s->index, name, nth, &l, NULL);
+	*ret_there = r == 0;
+	if (r == 0 || r != E_NOTFOUND)
+		return r;
+	return l.form == FORM_GROUP_KEPT ? pending_add(&s->txn->pending, name, e)
+					 : err_set(e, E_NOTFOUND, 0, "there is no such blob");
+}
+
+/* Inflate a kept group and write it. *ret is its plain form, NULL when there was nothing to do. */
+static int write_inflated(struct store *s, struct coder *c, const struct name *name,
+	struct plain **ret, struct err *e)
+{
+	CLEANUP_BUF struct buf canon = BUF_INIT;
+	bool there;
+	*ret = NULL;
+	int r = store_get(s, c, name, &canon, e);
+	if (r == 0)
+		r = reserve_inflated(s, name, &there, e);
+	if (r < 0 || there)
+		return r;
+	CLEANUP_PLAIN struct plain *p = plain_new();
+	if (!p)
+		return err_set(e, E_NOMEM, 0, "no memory for a blob");
+	r = form_encode(c->rs, s->keys, FORM_GROUP, buf_span(&canon), (struct span){NULL, 0},
+		&p->data, e);
+	if (r < 0)
+		return r;
+	struct pack_blob b = {.name = *name, .form = FORM_GROUP,
+		.plain_len = (uint32_t)p->data.len, .canon_len = (uint32_t)canon.len};
+	r = put_frame(s, c, &b, buf_span(&p->data), NULL, NULL, e);
+	if (r < 0)
+		return r;
+	p->form = FORM_GROUP;
+	p->method = METHOD_ZSTD;
+	p->canon_len = (uint32_t)canon.len;
+	p->packed_len = (uint32_t)c->packed.len + SEAL_TAG_BYTES;
+	plain_cache_put(s->cache, name, p);
+	*ret = TAKE_PTR(p);
+	return 0;
+}
+
+int store_recompress(struct store *s, struct coder *c, const struct name *name, bool *ret_done,
+	struct err *e)
+{
+	struct blob_loc l;
+	bool read;
+	*ret_done = false;
+	int r = txn_find(s, name, &l, NULL, &read, NULL);
+	if (r == E_NOTFOUND)
+		r = index_find(s->index, name, 0, &l, e);
+	if (r == E_NOTFOUND)
+		return err_set(e, r, 0, "there is no such blob");
+	if (r < 0 || form_named(l.form) != FORM_GROUP)
+		return r;
+	CLEANUP_PLAIN struct plain *p = NULL;
+	r = write_inflated(s, c, name, &p, e);
+	*ret_done = p != NULL;
+	return r;
+}
+
+/* The older version's plain form, for a difference against it; NULL when it will not do. A group
+ * that was kept as it is so far is inflated now that it has a second version. */
+static int open_parent(struct store *s, struct coder *c, enum form form, const struct name *name,
+	struct plain **ret, struct err *e)
+{
+	struct err own = ERR_INIT;
+	int r = read_plain(s, c, name, WANT_BASE, DEPTH_MAX, ret, NULL);
+	if (r < 0 && form == FORM_GROUP) {
+		r = write_inflated(s, c, name, ret, &own);
+		if (r < 0 && r != E_CORRUPT && r != E_NOTFOUND && r != E_UNSUPPORTED) {
+			*e = own;
+			return r;
+		}
+	}
+	if (r < 0)
+		*ret = NULL;
+	if (*ret && (*ret)->form != form)
+		plain_unref(TAKE_PTR(*ret));
+	return 0;
+}
+
+/* A group as it is. Its streams are compressed already. */
+static int put_kept(struct store *s, const struct name *name, struct span canon, struct err *e)
+{
+	struct pack_blob b = {.name = *name, .form = FORM_GROUP_KEPT,
+		.plain_len = (uint32_t)canon.n, .canon_len = (uint32_t)canon.n};
+	return add_frame_locked(s, METHOD_STORE, canon, (uint32_t)canon.n, &b, 1, e);
+}
+
 int store_put(struct store *s, struct coder *c, enum form form, struct span canon,
 	const struct name *base, struct name *ret, struct err *e)
 {
 	bool there;
-	name_of(s->keys, (uint8_t)form, canon, ret);
+	name_of(s->keys, form_named(form), canon, ret);
 	int r = reserve(s, ret, &there, e);
 	if (r < 0 || there)
 		return r;
+	if (form == FORM_GROUP_KEPT)
+		return put_kept(s, ret, canon, e);
 	CLEANUP_PLAIN struct plain *parent = NULL;
 	CLEANUP_BUF struct buf plain = BUF_INIT;
-	if (base && store_plain(s, c, base, &parent, NULL) < 0)
-		parent = NULL;
-	if (parent && parent->form != form) {
-		plain_unref(parent);
-		parent = NULL;
-	}
+	r = base ? open_parent(s, c, form, base, &parent, e) : 0;
+	if (r < 0)
+		return r;
 	struct span known = parent ? buf_span(&parent->data) : (struct span){NULL, 0};
 	struct span face = canon;
 	if (form != FORM_RAW) {

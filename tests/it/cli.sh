@@ -58,6 +58,7 @@ misuse nonsense
 one_clear_line
 misuse --nonsense
 misuse init --slack perhaps
+misuse init --recompress never
 one_clear_line
 misuse init a b
 misuse snapshot
@@ -90,7 +91,7 @@ one_clear_line
 check "init and an empty store"
 expect 0 "$MCFS" --json init
 valid_json
-has_fields type id store slack key_file
+has_fields type id store slack recompress key_file
 expect 0 "$MCFS" --json list
 [ "$(cat "$work/stdout")" = '{"snapshots":[]}' ] || fail "$(cat "$work/stdout")"
 expect 1 "$MCFS" info latest
@@ -130,9 +131,10 @@ expect 1 "$MCFS" info 0000000000000000
 one_clear_line
 expect 0 "$MCFS" --json info
 valid_json
-has_fields id created slack snapshots packs pack_bytes blobs
+has_fields id created slack recompress snapshots packs pack_bytes blobs
 
 misuse snapshot ''
+misuse snapshot --recompress never .
 misuse tag latest nonsense
 misuse tag latest '+two words'
 misuse tag latest '+'

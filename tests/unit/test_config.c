@@ -2,7 +2,8 @@
 #include "tests/unit/support.h"
 
 static struct buf good;
-static struct store_config made = {.slack = SLACK_DISCARD, .created = 1700000000};
+static struct store_config made = {.slack = SLACK_DISCARD, .recompress = RECOMPRESS_LATER,
+	.created = 1700000000};
 
 static int setup(void **state)
 {
@@ -32,6 +33,7 @@ static int unlock(struct span s, const struct secret *secret, struct err *e)
 		assert_non_null(k);
 		assert_memory_equal(cfg.id.b, made.id.b, ID_BYTES);
 		assert_int_equal(cfg.slack, made.slack);
+		assert_int_equal(cfg.recompress, made.recompress);
 		assert_int_equal(cfg.created, made.created);
 	} else {
 		assert_null(k);

@@ -165,6 +165,179 @@ static void test_odd_bases(void **state)
 	object_place_free(place);
 }
 
+static void make_group(struct buf *canon, unsigned seed)
+{
+	canon->len = 0;
+	OK(buf_add(canon, "\x07\0\0\0", 4, e));
+	for (unsigned i = 0; i < 3; i++)
+		make_record(canon, 30000 + 1000 * i, i == 2 ? 1 : 2, 6, seed + i);
+}
+
+static struct name put_form(struct store *s, enum form form, struct span canon,
+	const struct name *base)
+{
+	struct name n;
+	OK(store_put(s, &c, form, canon, base, &n, e));
+	return n;
+}
+
+static unsigned copies_of(struct store *s, const struct name *n, unsigned forms[4])
+{
+	struct blob_loc l;
+	unsigned k = 0;
+	for (; k < 4 && index_find(store_index(s), n, k, &l, NULL) == 0; k++)
+		forms[k] = l.form;
+	return k;
+}
+
+/* A group as it is has the name it would have inflated, and a table for those who want one. */
+static void test_kept_groups(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	struct store_stats st;
+	struct group_slot slots[GROUP_SLOTS];
+	unsigned forms[4];
+	bool done;
+	CLEANUP_BUF struct buf canon = BUF_INIT;
+	CLEANUP_BUF struct buf next = BUF_INIT;
+	CLEANUP_BUF struct buf rec = BUF_INIT;
+	make_group(&canon, 1);
+	OK(store_begin(s, 3, e));
+	struct name n = put_form(s, FORM_GROUP_KEPT, buf_span(&canon), NULL), want;
+	name_of(store_keys(s), FORM_GROUP, buf_span(&canon), &want);
+	assert_memory_equal(&n, &want, sizeof n);
+	must_be(s, &n, buf_span(&canon));
+	/* Written in this very run: nothing to do yet. */
+	OK(store_recompress(s, &c, &n, &done, e));
+	assert_false(done);
+	OK(store_commit(s, &c, e));
+	assert_int_equal(copies_of(s, &n, forms), 1);
+	assert_int_equal(forms[0], FORM_GROUP_KEPT);
+	must_be(s, &n, buf_span(&canon));
+	CLEANUP_PLAIN struct plain *p = NULL;
+	OK(store_plain(s, &c, &n, &p, e));
+	assert_int_equal(p->form, FORM_GROUP);
+	OK(group_parse(buf_span(&p->data), slots, e));
+	for (int i = 0; i < 3; i++) {
+		rec.len = 0;
+		OK(group_record(c.rs, buf_span(&p->data), &slots[i], &rec, e));
+		assert_spans(buf_span(&rec), span_sub(buf_span(&canon), slots[i].canon_off, rec.len));
+		assert_int_equal((uint32_t)keyed_check(store_keys(s), buf_span(&rec)),
+			slots[i].check);
+	}
+	must_be(s, &n, buf_span(&canon)); /* now from the cache */
+
+	/* A second version: the first is stored inflated, the second as a difference. */
+	OK(buf_add(&next, canon.p, canon.len, e));
+	next.len = slots[2].canon_off;
+	make_record(&next, 31000, 1, 6, 77);
+	OK(store_begin(s, 3, e));
+	struct name m = put_form(s, FORM_GROUP, buf_span(&next), &n);
+	OK(store_commit(s, &c, e));
+	store_stats(s, &st);
+	assert_int_equal(st.new_blobs, 2);
+	assert_int_equal(st.delta_blobs, 1);
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(copies_of(s, &n, forms), 2);
+		assert_int_equal(forms[0] + forms[1], FORM_GROUP + FORM_GROUP_KEPT);
+		if (round) {
+			/* A kept one in the cache is no base. */
+			CLEANUP_PLAIN struct plain *q = NULL;
+			OK(store_plain(s, &c, &n, &q, e));
+		}
+		must_be(s, &m, buf_span(&next));
+		must_be(s, &n, buf_span(&canon));
+		store_close(s);
+		s = open_store(place);
+	}
+	OK(store_begin(s, 3, e));
+	OK(store_recompress(s, &c, &n, &done, e));
+	assert_false(done);
+	struct name none = {{9}};
+	FAILS(E_NOTFOUND, store_recompress(s, &c, &none, &done, e));
+	OK(store_commit(s, &c, e));
+	store_stats(s, &st);
+	assert_int_equal(st.new_blobs, 0);
+	store_close(s);
+	object_place_free(place);
+}
+
+/* What compact does: the same name, smaller; the next version is a difference at once. */
+static void test_recompress(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	struct store_stats st;
+	unsigned forms[4];
+	bool done;
+	CLEANUP_BUF struct buf canon = BUF_INIT;
+	make_group(&canon, 5);
+	OK(store_begin(s, 3, e));
+	struct name n = put_form(s, FORM_GROUP_KEPT, buf_span(&canon), NULL);
+	struct name raw = put(s, buf_span(&canon), NULL);
+	OK(store_commit(s, &c, e));
+	OK(store_begin(s, 3, e));
+	OK(store_recompress(s, &c, &n, &done, e));
+	assert_true(done);
+	OK(store_recompress(s, &c, &n, &done, e));
+	assert_false(done);
+	OK(store_recompress(s, &c, &raw, &done, e));
+	assert_false(done);
+	OK(store_commit(s, &c, e));
+	store_stats(s, &st);
+	assert_int_equal(st.new_blobs, 1);
+	assert_true(st.new_bytes < canon.len);
+	assert_int_equal(copies_of(s, &n, forms), 2);
+	/* The pack with the kept copy goes: all is still there. */
+	struct blob_loc l;
+	char key[PACK_KEY_CHARS];
+	OK(index_find(store_index(s), &n, forms[0] != FORM_GROUP_KEPT, &l, e));
+	assert_int_equal(l.form, FORM_GROUP_KEPT);
+	OK(object_remove(place, pack_object_key(&l.pack, key), e));
+	store_close(s);
+	s = open_store(place);
+	must_be(s, &n, buf_span(&canon));
+	OK(store_begin(s, 3, e));
+	canon.p[canon.len - 1] ^= 1;
+	struct name m = put_form(s, FORM_GROUP, buf_span(&canon), &n);
+	OK(store_commit(s, &c, e));
+	store_stats(s, &st);
+	assert_int_equal(st.delta_blobs, 1);
+	must_be(s, &m, buf_span(&canon));
+	store_close(s);
+	object_place_free(place);
+}
+
+/* A kept base that is damaged: the new version is stored whole, nothing is stored under the old name. */
+static void test_damaged_kept_base(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	struct store_stats st;
+	CLEANUP_BUF struct buf canon = BUF_INIT;
+	make_group(&canon, 9);
+	OK(store_begin(s, 3, e));
+	struct name n = put_form(s, FORM_GROUP_KEPT, buf_span(&canon), NULL);
+	OK(store_commit(s, &c, e));
+	mem_place_object(place, mem_place_key(place, "packs/", 0))->p[100] ^= 1;
+	bool done;
+	OK(store_begin(s, 3, e));
+	FAILS(E_CORRUPT, store_recompress(s, &c, &n, &done, e));
+	canon.p[canon.len - 1] ^= 1;
+	struct name m = put_form(s, FORM_GROUP, buf_span(&canon), &n);
+	OK(store_commit(s, &c, e));
+	store_stats(s, &st);
+	assert_int_equal(st.new_blobs, 1);
+	assert_int_equal(st.delta_blobs, 0);
+	must_be(s, &m, buf_span(&canon));
+	store_close(s);
+	object_place_free(place);
+}
+
 static void test_sealed_objects(void **state)
 {
 	(void)state;
@@ -445,6 +618,9 @@ int main(void)
 		cmocka_unit_test(test_once_only),
 		cmocka_unit_test(test_differences),
 		cmocka_unit_test(test_odd_bases),
+		cmocka_unit_test(test_kept_groups),
+		cmocka_unit_test(test_recompress),
+		cmocka_unit_test(test_damaged_kept_base),
 		cmocka_unit_test(test_sealed_objects),
 		cmocka_unit_test(test_wrong_secret),
 		cmocka_unit_test(test_every_failure),

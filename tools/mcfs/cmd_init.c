@@ -57,12 +57,17 @@ static int create(struct cli *cli, struct store_config *cfg, char **ret_keyfile,
 
 static int run(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = {{"slack", required_argument, NULL, 's'}, {0}};
+	static const struct option options[] = {{"slack", required_argument, NULL, 's'},
+		{"recompress", required_argument, NULL, 'r'}, {0}};
 	struct store_config cfg = {.slack = SLACK_EXACT};
 	struct err e = ERR_INIT;
 	CLEANUP_FREE char *keyfile = NULL;
 	int o;
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (o == 'r' && !recompress_parse(optarg, &cfg.recompress))
+			return cli_usage(cli, "--recompress is 'now' or 'later', not '%s'", optarg);
+		if (o == 'r')
+			continue;
 		if (o != 's')
 			return EXIT_USAGE;
 		if (strcmp(optarg, "exact") != 0 && strcmp(optarg, "discard") != 0)
@@ -80,9 +85,10 @@ static int run(struct cli *cli, int argc, char **argv)
 	char hex[2 * ID_BYTES + 1];
 	hex_of(cfg.id.b, ID_BYTES, hex);
 	if (cli->json) {
-		json_t *j = json_pack("{s:s, s:s, s:o, s:s}", "type", "summary", "id", hex, "store",
-			cli_json_string(cli->store, strlen(cli->store)), "slack",
-			cfg.slack == SLACK_DISCARD ? "discard" : "exact");
+		json_t *j = json_pack("{s:s, s:s, s:o, s:s, s:s}", "type", "summary", "id", hex,
+			"store", cli_json_string(cli->store, strlen(cli->store)), "slack",
+			cfg.slack == SLACK_DISCARD ? "discard" : "exact", "recompress",
+			recompress_word(cfg.recompress));
 		if (keyfile)
 			json_object_set_new(j, "key_file", cli_json_string(keyfile, strlen(keyfile)));
 		cli_json(j);
@@ -96,9 +102,13 @@ static int run(struct cli *cli, int argc, char **argv)
 	return EXIT_DONE;
 }
 
-const struct command command_init = {"init", run, "-s STORE init [--slack exact|discard]",
+const struct command command_init = {"init", run, 
+	"-s STORE init [--slack exact|discard] [--recompress now|later]",
 	"make a new store",
 	"  --slack exact    keep every byte of region files (the default)\n"
-	"  --slack discard  bytes that belong to no chunk come back as zeros: a third less space\n\n"
+	"  --slack discard  bytes that belong to no chunk come back as zeros: a third less space\n"
+	"  --recompress now    compress new chunks as well as possible at once (the default)\n"
+	"  --recompress later  store them as they are: a quicker first snapshot and restore; they\n"
+	"                   are compressed when they change or with 'mcfs compact'\n\n"
 	"With MCFS_PASSPHRASE, MCFS_PASSPHRASE_FILE, MCFS_PASSPHRASE_COMMAND or MCFS_KEY_FILE set,\n"
 	"that opens the store; without any of them a key file is made, and init says where.\n"};

@@ -79,15 +79,16 @@ static int store_info(struct cli *cli, struct session *s, struct err *e)
 	cli_time_iso((struct timestamp){cfg->created, 0}, created);
 	const char *slack = cfg->slack == SLACK_DISCARD ? "discard" : "exact";
 	if (cli->json)
-		cli_json(json_pack("{s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "id", id,
-			"created", created, "slack", slack, "format", STORE_FORMAT, "snapshots",
+		cli_json(json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "id", id,
+			"created", created, "slack", slack, "recompress",
+			recompress_word(cfg->recompress), "format", STORE_FORMAT, "snapshots",
 			(json_int_t)s->list.n, "packs", (json_int_t)packs[0], "pack_bytes",
 			(json_int_t)packs[1], "blobs", (json_int_t)blobs, "snapshot_bytes",
 			(json_int_t)content));
 	else
-		printf("store      %s\ncreated    %s\nslack      %s\nsnapshots  %zu, %s in all\n"
+		printf("store      %s\ncreated    %s\nslack      %s\nrecompress %s\nsnapshots  %zu, %s in all\n"
 		       "packs      %llu, %s\nblobs      %llu\n",
-			id, created, slack, s->list.n, cli_bytes(content, a),
+			id, created, slack, recompress_word(cfg->recompress), s->list.n, cli_bytes(content, a),
 			(unsigned long long)packs[0], cli_bytes(packs[1], b),
 			(unsigned long long)blobs);
 	return 0;

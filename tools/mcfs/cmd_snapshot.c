@@ -65,7 +65,8 @@ static int parse(struct cli *cli, int argc, char **argv, struct args *a, struct 
 		{"exclude-file", required_argument, NULL, 'X'},
 		{"exclude-caches", no_argument, NULL, 'c'},
 		{"one-file-system", no_argument, NULL, '1'}, {"dry-run", no_argument, NULL, 'n'},
-		{"level", required_argument, NULL, 'l'}, {0}};
+		{"level", required_argument, NULL, 'l'},
+		{"recompress", required_argument, NULL, 'r'}, {0}};
 	int o, r = 0;
 	char *end;
 	while (r == 0 && (o = getopt_long(argc, argv, "n", options, NULL)) != -1)
@@ -90,6 +91,12 @@ static int parse(struct cli *cli, int argc, char **argv, struct args *a, struct 
 			break;
 		case 'n':
 			a->opt.dry_run = true;
+			break;
+		case 'r':
+			a->opt.set_recompress = true;
+			if (!recompress_parse(optarg, &a->opt.recompress))
+				return err_set(e, E_USAGE, 0,
+					"--recompress is 'now' or 'later', not '%s'", optarg);
 			break;
 		case 'l':
 			a->opt.level = (int)strtol(optarg, &end, 10);
@@ -141,7 +148,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
 const struct command command_snapshot = {"snapshot", run,
 	"snapshot [--tag T].. [--exclude GLOB].. [--exclude-file F] [--exclude-caches]\n"
-	"              [--one-file-system] [--dry-run] PATH..",
+	"              [--one-file-system] [--dry-run] [--recompress now|later] PATH..",
 	"back directories up as a new snapshot",
 	"  --tag T            mark the snapshot; may be given more than once\n"
 	"  --exclude GLOB     leave out what matches: a name (*.tmp), or with a '/' a path\n"
@@ -149,4 +156,5 @@ const struct command command_snapshot = {"snapshot", run,
 	"  --exclude-caches   leave out the contents of directories with a CACHEDIR.TAG\n"
 	"  --one-file-system  do not enter other file systems\n"
 	"  -n, --dry-run      only say what would be looked at\n"
-	"  --level N          compression, 1 to 19 (6)\n"};
+	"  --level N          compression, 1 to 19 (6)\n"
+	"  --recompress now|later  for this run, instead of what the store was made with\n"};
