@@ -54,6 +54,7 @@ int object_get(struct object_place *p, const char *key, size_t max, struct buf *
 	struct err *e) MUST_CHECK;
 int object_put(struct object_place *p, const char *key, struct span s, bool replace,
 	struct err *e) MUST_CHECK;
+/* Durable when it returned 0. Of two who remove the same object one gets E_NOTFOUND. */
 int object_remove(struct object_place *p, const char *key, struct err *e) MUST_CHECK;
 
 int object_begin(struct object_place *p, struct object_writer **ret, struct err *e) MUST_CHECK;

@@ -140,7 +140,10 @@ static int dir_remove(struct object_place *p, const char *key, struct err *e)
 {
 	if (unlinkat(place_of(p)->fd, key, 0) < 0)
 		return err_set(e, E_IO, errno, "remove object '%s'", key);
-	return 0;
+	/* What is removed stays removed: others count on the order of removals. */
+	CLEANUP_FREE char *copy = strdup(key);
+	return copy ? io_fsync_dir(place_of(p)->fd, dirname(copy), e)
+		    : err_set(e, E_NOMEM, 0, "no memory for a path");
 }
 
 static int dir_begin(struct object_place *p, struct object_writer **ret, struct err *e)

@@ -129,6 +129,18 @@ static void fill_counts(struct snapshot *sn, const struct walk *w)
 	sn->files_restless = w->counts.restless;
 }
 
+/* The lock was held when the object was there: whoever removes packs later has seen it. If not, what it
+ * names may be going, and it must not stay. */
+static int confirm(struct store *s, const struct snapshot *sn, struct err *e)
+{
+	struct err own = ERR_INIT;
+	int r = store_end(s, e);
+	if (r == E_LOCKED && store_object_remove(s, "snapshots", &sn->id, &own) < 0)
+		log_say(store_log(s), LOG_ERROR,
+			"snapshot %s may be incomplete and could not be removed: %s", sn->name, own.msg);
+	return r;
+}
+
 static int commit(struct walk *w, struct backup_result *ret, struct err *e)
 {
 	struct snapshot *sn = &ret->sn;
@@ -151,16 +163,17 @@ static int commit(struct walk *w, struct backup_result *ret, struct err *e)
 		}
 	sn->generation++;
 	snapshot_list_free(l);
-	return snapshot_write(w->s, sn, false, e);
+	r = store_still_ours(w->s, e);
+	if (r == 0)
+		r = snapshot_write(w->s, sn, false, e);
+	return r < 0 ? r : confirm(w->s, sn, e);
 }
 
 static int run(struct walk *w, const struct backup_options *opt, const struct snapshot_list *l,
 	struct backup_result *ret, struct err *e)
 {
-	int r = opt->dry_run ? 0 : store_begin(w->s, opt->level ? opt->level : LEVEL_DEFAULT, e);
-	if (r == 0)
-		r = build_root(w, l, &ret->sn, ret->sn.sources, ret->sn.n_sources, 0,
-			&ret->sn.root, e);
+	int r = build_root(w, l, &ret->sn, ret->sn.sources, ret->sn.n_sources, 0, &ret->sn.root,
+		e);
 	fill_counts(&ret->sn, w);
 	ret->problems = w->counts.unreadable + w->counts.restless + w->counts.missing;
 	if (r == 0 && w->counts.missing == ret->sn.n_sources)
@@ -176,9 +189,15 @@ int backup_run(struct store *s, const struct backup_options *opt, struct backup_
 	struct snapshot_list l;
 	struct walk w;
 	*ret = (struct backup_result){0};
-	int r = snapshot_list_load(&l, s, e);
+	/* The lock before the list: what older snapshots hold may be relied on from here on. */
+	int r = opt->dry_run ? 0 : store_begin(s, opt->level ? opt->level : LEVEL_DEFAULT, e);
 	if (r < 0)
 		return r;
+	r = snapshot_list_load(&l, s, e);
+	if (r < 0) {
+		store_abort(s);
+		return r;
+	}
 	r = snapshot_check_rollback(&l, s, opt->state_dir, e);
 	if (r == 0)
 		r = describe(&ret->sn, opt, e);
@@ -190,9 +209,9 @@ int backup_run(struct store *s, const struct backup_options *opt, struct backup_
 	if (r == 0) {
 		r = run(&w, opt, &l, ret, e);
 		walk_end(&w);
-		if (r < 0)
-			store_abort(s);
 	}
+	if (r < 0)
+		store_abort(s);
 	snapshot_list_free(&l);
 	if (r == 0 && !opt->dry_run)
 		snapshot_remember(s, opt->state_dir, ret->sn.generation);

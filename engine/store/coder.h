@@ -2,12 +2,15 @@
 #ifndef MCFS_STORE_CODER_H
 #define MCFS_STORE_CODER_H
 
+#include <stdbool.h>
+
 #include "engine/codec/restream.h"
 #include "engine/codec/zstd.h"
 
 struct coder {
 	struct zs *zs;
 	struct restreamer *rs;
+	bool missing; /* the last read failed since a blob or a pack was not there */
 	struct buf packed, sealed, canon; /* scratch, contents undefined between calls */
 };
 

@@ -10,10 +10,10 @@
 #include "engine/base/cleanup.h"
 #include "engine/store/form.h"
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define BUSY_MS 60000
 
-enum stmt { FIND, FIND_BASE, ADD_PACK, ADD_BLOB, HAS_OBJECT, HAS_PACK, ADD_OBJECT, N_STMTS };
+enum stmt { FIND, FIND_BASE, ADD_PACK, ADD_BLOB, HAS_OBJECT, HAS_PACK, ADD_OBJECT, ADD_LISTED, N_STMTS };
 
 static const char *const sql_of[N_STMTS] = {
 	[FIND] = "SELECT p.id, b.loc FROM blob b JOIN pack p ON p.no = b.pack WHERE b.name = ?1 "
@@ -26,6 +26,7 @@ static const char *const sql_of[N_STMTS] = {
 	[HAS_OBJECT] = "SELECT 1 FROM object WHERE id = ?1",
 	[HAS_PACK] = "SELECT 1 FROM pack WHERE id = ?1",
 	[ADD_OBJECT] = "INSERT OR IGNORE INTO object(id) VALUES(?1)",
+	[ADD_LISTED] = "INSERT OR IGNORE INTO listed(pack, object) VALUES(?1, ?2)",
 };
 
 struct index {
@@ -69,7 +70,10 @@ static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS pack(no INTEGER PRIMARY KEY, id BLOB UNIQUE, size INT);"
 	"CREATE TABLE IF NOT EXISTS blob(name BLOB, pack INT, loc BLOB, "
 	"PRIMARY KEY(name, pack)) WITHOUT ROWID;"
-	"PRAGMA user_version = 2;"
+	/* Which index object lists a pack; object x'': its footer was read, or the object is not whole. */
+	"CREATE TABLE IF NOT EXISTS listed(pack INT, object BLOB, "
+	"PRIMARY KEY(pack, object)) WITHOUT ROWID;"
+	"PRAGMA user_version = 3;"
 	"COMMIT";
 
 /* Open and check that this is our cache of this store. E_CORRUPT: throw it away. */
@@ -237,7 +241,8 @@ int index_clear(struct index *ix, struct err *e)
 {
 	LOCK_SCOPE(&ix->m);
 	int r = exec(ix,
-		"BEGIN IMMEDIATE; DELETE FROM blob; DELETE FROM pack; DELETE FROM object; COMMIT",
+		"BEGIN IMMEDIATE; DELETE FROM blob; DELETE FROM pack; DELETE FROM object; "
+		"DELETE FROM listed; COMMIT",
 		e);
 	if (r < 0)
 		sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
@@ -266,7 +271,7 @@ static int add_blob(void *ctx, const struct name *name, const struct blob_loc *l
 	return r;
 }
 
-static int add_record(struct index *ix, struct span record, struct err *e)
+static int add_record(struct index *ix, const struct id *object, struct span record, struct err *e)
 {
 	struct pack_summary sum;
 	struct adding a = {.ix = ix};
@@ -279,6 +284,13 @@ static int add_record(struct index *ix, struct span record, struct err *e)
 	if (sqlite3_step(s) == SQLITE_ROW)
 		a.pack_no = sqlite3_column_int64(s, 0);
 	else
+		r = fail(ix, "insert", e);
+	sqlite3_reset(s);
+	s = ix->st[ADD_LISTED];
+	sqlite3_bind_int64(s, 1, a.pack_no);
+	sqlite3_bind_blob(s, 2, object ? object->b : (const uint8_t *)"", object ? ID_BYTES : 0,
+		SQLITE_STATIC);
+	if (r == 0 && sqlite3_step(s) != SQLITE_DONE)
 		r = fail(ix, "insert", e);
 	sqlite3_reset(s);
 	if (r == 0)
@@ -295,7 +307,7 @@ int index_add_object(struct index *ix, const struct id *id, const struct span *r
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = add_record(ix, records[i], e);
+		r = add_record(ix, id, records[i], e);
 	if (r == 0 && id) {
 		sqlite3_stmt *s = ix->st[ADD_OBJECT];
 		sqlite3_bind_blob(s, 1, id->b, ID_BYTES, SQLITE_STATIC);
@@ -378,6 +390,52 @@ int index_each_pack(struct index *ix, index_each_id fn, void *ctx, struct err *e
 	return each_id(ix, "SELECT id, size FROM pack ORDER BY no", fn, ctx, e);
 }
 
+int index_each_pack_no(struct index *ix, index_each_no fn, void *ctx, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	sqlite3_stmt *s = NULL;
+	int r = 0, rc = SQLITE_DONE;
+	if (sqlite3_prepare_v2(ix->db, "SELECT no, id, size FROM pack ORDER BY no", -1, &s, NULL) !=
+		SQLITE_OK)
+		return fail(ix, "prepare", e);
+	while (r == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+		struct id id = {{0}};
+		if (sqlite3_column_bytes(s, 1) == ID_BYTES)
+			memcpy(id.b, sqlite3_column_blob(s, 1), ID_BYTES);
+		r = fn(ctx, (uint64_t)sqlite3_column_int64(s, 0), &id,
+			(uint64_t)sqlite3_column_int64(s, 2), e);
+	}
+	if (r == 0 && rc != SQLITE_DONE)
+		r = fail(ix, "list", e);
+	sqlite3_finalize(s);
+	return r;
+}
+
+int index_scan(struct index *ix, index_each_row fn, void *ctx, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	sqlite3_stmt *s = NULL;
+	int r = 0, rc = SQLITE_DONE;
+	if (sqlite3_prepare_v2(ix->db, "SELECT name, pack, loc FROM blob ORDER BY name, pack", -1, &s,
+		    NULL) != SQLITE_OK)
+		return fail(ix, "prepare", e);
+	while (r == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+		struct name name = {{0}};
+		struct blob_loc l = {0};
+		if (sqlite3_column_bytes(s, 0) == NAME_BYTES)
+			memcpy(name.b, sqlite3_column_blob(s, 0), NAME_BYTES);
+		uint64_t no = (uint64_t)sqlite3_column_int64(s, 1);
+		r = blob_loc_get(span_of(sqlite3_column_blob(s, 2),
+					 (size_t)sqlite3_column_bytes(s, 2)), &l, e);
+		if (r == 0)
+			r = fn(ctx, &name, no, &l, e);
+	}
+	if (r == 0 && rc != SQLITE_DONE)
+		r = fail(ix, "list", e);
+	sqlite3_finalize(s);
+	return r;
+}
+
 int index_each_object(struct index *ix, index_each_id fn, void *ctx, struct err *e)
 {
 	LOCK_SCOPE(&ix->m);
@@ -388,14 +446,15 @@ int index_drop_pack(struct index *ix, const struct id *pack, struct err *e)
 {
 	static const char *const sql[] = {
 		"DELETE FROM blob WHERE pack IN (SELECT no FROM pack WHERE id = ?1)",
+		"DELETE FROM listed WHERE pack IN (SELECT no FROM pack WHERE id = ?1)",
 		"DELETE FROM pack WHERE id = ?1", "DELETE FROM object"};
 	LOCK_SCOPE(&ix->m);
 	int r = exec(ix, "BEGIN IMMEDIATE", e);
-	for (int i = 0; i < 3 && r == 0; i++) {
+	for (int i = 0; i < 4 && r == 0; i++) {
 		sqlite3_stmt *s = NULL;
 		if (sqlite3_prepare_v2(ix->db, sql[i], -1, &s, NULL) != SQLITE_OK)
 			r = fail(ix, "prepare", e);
-		if (i < 2)
+		if (i < 3)
 			sqlite3_bind_blob(s, 1, pack->b, ID_BYTES, SQLITE_STATIC);
 		if (r == 0 && sqlite3_step(s) != SQLITE_DONE)
 			r = fail(ix, "delete", e);
@@ -406,6 +465,46 @@ int index_drop_pack(struct index *ix, const struct id *pack, struct err *e)
 	if (r < 0)
 		sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
 	return r;
+}
+
+/* Statements with an id as ?1 where they have one, all or nothing. */
+static int exec_all(struct index *ix, const char *const *sql, const struct id *id, struct err *e)
+{
+	int r = exec(ix, "BEGIN IMMEDIATE", e);
+	for (; *sql && r == 0; sql++) {
+		sqlite3_stmt *s = NULL;
+		if (sqlite3_prepare_v2(ix->db, *sql, -1, &s, NULL) != SQLITE_OK)
+			r = fail(ix, "prepare", e);
+		if (r == 0 && id && sqlite3_bind_parameter_count(s))
+			sqlite3_bind_blob(s, 1, id->b, ID_BYTES, SQLITE_STATIC);
+		if (r == 0 && sqlite3_step(s) != SQLITE_DONE)
+			r = fail(ix, "delete", e);
+		sqlite3_finalize(s);
+	}
+	if (r == 0)
+		r = exec(ix, "COMMIT", e);
+	if (r < 0)
+		sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
+	return r;
+}
+
+int index_unlist_object(struct index *ix, const struct id *id, struct err *e)
+{
+	static const char *const sql[] = {"DELETE FROM listed WHERE object = ?1",
+		"DELETE FROM listed WHERE object = x''", "DELETE FROM object WHERE id = ?1", NULL};
+	LOCK_SCOPE(&ix->m);
+	return exec_all(ix, sql, id, e);
+}
+
+int index_drop_unlisted(struct index *ix, uint64_t *ret, struct err *e)
+{
+#define UNLISTED "(SELECT no FROM pack WHERE no NOT IN (SELECT pack FROM listed))"
+	static const char *const sql[] = {"DELETE FROM blob WHERE pack IN " UNLISTED,
+		"DELETE FROM pack WHERE no IN " UNLISTED, NULL};
+	LOCK_SCOPE(&ix->m);
+	int r = scalar(ix, "SELECT count(*) FROM " UNLISTED, ret, e);
+	return r < 0 || *ret == 0 ? r : exec_all(ix, sql, NULL, e);
+#undef UNLISTED
 }
 
 static bool has_base(struct index *ix, const struct blob_loc *l)

@@ -30,6 +30,11 @@ int index_to_memory(struct index *ix, const struct id *store, struct err *e) MUS
 /* Forget a pack and all blobs in it, and that its index object was ever read: the next open reads
  * the index objects again, in case the pack has come back. */
 int index_drop_pack(struct index *ix, const struct id *pack, struct err *e) MUST_CHECK;
+/* Index objects come and go (compact merges them). Begin: forget that this one was read, and all that came
+ * from footers, but no pack yet. Then add what is new; then drop the packs that no index object and no
+ * footer lists any more, with their blobs. *ret: how many. */
+int index_unlist_object(struct index *ix, const struct id *id, struct err *e) MUST_CHECK;
+int index_drop_unlisted(struct index *ix, uint64_t *ret, struct err *e) MUST_CHECK;
 /* Forget differences whose base is not there, and what builds on them. */
 int index_drop_baseless(struct index *ix, struct err *e) MUST_CHECK;
 /* Forget everything. */
@@ -45,6 +50,15 @@ int index_find(struct index *ix, const struct name *name, unsigned nth, struct b
 /* The blob whose name starts with these bytes. */
 int index_find_base(struct index *ix, const uint8_t base[BASE_BYTES], struct name *ret_name,
 	struct blob_loc *ret, struct err *e) MUST_CHECK;
+
+/* Every copy of every blob, by name, copies of one side by side. `pack_no` counts from 1 as in
+ * index_each_pack_no(). `fn` must not call the index. */
+typedef int (*index_each_row)(void *ctx, const struct name *name, uint64_t pack_no,
+	const struct blob_loc *l, struct err *e);
+int index_scan(struct index *ix, index_each_row fn, void *ctx, struct err *e) MUST_CHECK;
+typedef int (*index_each_no)(void *ctx, uint64_t pack_no, const struct id *id, uint64_t size,
+	struct err *e);
+int index_each_pack_no(struct index *ix, index_each_no fn, void *ctx, struct err *e) MUST_CHECK;
 
 /* All packs; all blobs of a pack in the order in which they lie in it. Non-zero from `fn` stops. */
 int index_each_pack(struct index *ix, index_each_id fn, void *ctx, struct err *e) MUST_CHECK;

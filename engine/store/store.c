@@ -81,8 +81,11 @@ int store_open(struct store **ret, struct object_place *place, const struct secr
 		return err_set(e, E_NOMEM, 0, "no memory for a store");
 	}
 	pthread_mutex_init(&s->m, NULL);
+	pthread_mutex_init(&s->refresh_m, NULL);
 	s->place = place;
 	s->log = opt->log;
+	s->lock_interval_ms = opt->lock_interval_ms ? opt->lock_interval_ms : LOCK_INTERVAL_MS;
+	snprintf(s->what, sizeof s->what, "%s", opt->what ? opt->what : "writing");
 	int r = read_config(place, &text, e);
 	if (r == 0)
 		r = config_unlock(buf_span(&text), secret, &s->cfg, &s->keys, e);
@@ -106,11 +109,13 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	store_abort(s);
+	doomed_free(&s->doomed);
 	index_close(s->index);
 	plain_cache_free(s->cache);
 	keys_free(s->keys);
 	object_place_free(s->place);
 	pthread_mutex_destroy(&s->m);
+	pthread_mutex_destroy(&s->refresh_m);
 	free(s);
 }
 
@@ -147,11 +152,17 @@ void store_stats(struct store *s, struct store_stats *ret)
 
 /* ---- sealed objects ---- */
 
-/* kind + '/' + id */
-static void object_key(const char *kind, const struct id *id, char out[64])
+char *store_object_key(const char *kind, const struct id *id, char out[64])
 {
 	char hex[2 * ID_BYTES + 1];
 	snprintf(out, 64, "%.20s/%s", kind, hex_of(id->b, ID_BYTES, hex));
+	return out;
+}
+
+int store_object_remove(struct store *s, const char *kind, const struct id *id, struct err *e)
+{
+	char key[64];
+	return object_remove(s->place, store_object_key(kind, id, key), e);
 }
 
 static size_t max_bytes(const char *kind)
@@ -172,7 +183,7 @@ int store_object_put(struct store *s, const char *kind, const struct id *id, str
 	}
 	if (r == 0)
 		r = object_seal(s->keys, kind, id, buf_span(&plain), &sealed, e);
-	object_key(kind, id, key);
+	store_object_key(kind, id, key);
 	if (r == 0 && sealed.len > max_bytes(kind))
 		r = err_set(e, E_UNSUPPORTED, 0, "%s would be larger than readers accept", key);
 	return r < 0 ? r : object_put(s->place, key, buf_span(&sealed), replace, e);
@@ -184,7 +195,7 @@ int store_object_get(struct store *s, const char *kind, const struct id *id, str
 	char key[64];
 	CLEANUP_BUF struct buf plain = BUF_INIT;
 	CLEANUP_BUF struct buf sealed = BUF_INIT;
-	object_key(kind, id, key);
+	store_object_key(kind, id, key);
 	int r = object_get(s->place, key, max_bytes(kind), &sealed, e);
 	if (r == 0)
 		r = object_open(s->keys, kind, id, buf_span(&sealed), &plain, e);
@@ -232,11 +243,18 @@ static bool pack_is_there(struct store *s, struct span record)
 	if (record.n < ID_BYTES)
 		return true; /* for the parser to complain about */
 	memcpy(id.b, record.p, ID_BYTES);
-	if (object_size(s->place, pack_object_key(&id, key), &size, NULL) != E_NOTFOUND)
-		return true;
-	log_say(&s->log, LOG_ERROR, "pack %s is missing: 'mcfs check' tells what it touches",
-		key + 9);
-	return false;
+	return object_size(s->place, pack_object_key(&id, key), &size, NULL) != E_NOTFOUND;
+}
+
+static void say_missing(struct store *s, const struct span *records, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char hex[2 * ID_BYTES + 1];
+		if (!pack_is_there(s, records[i]))
+			log_say(&s->log, LOG_ERROR,
+				"pack %s is missing: 'mcfs check' tells what it touches",
+				hex_of(records[i].p, ID_BYTES, hex));
+	}
 }
 
 static int load_index_object(struct store *s, const struct id *id, struct err *e)
@@ -251,15 +269,28 @@ static int load_index_object(struct store *s, const struct id *id, struct err *e
 			"an index object of another version: use a newer mcfs");
 	uint64_t n = rd_count(&rd, ID_BYTES);
 	CLEANUP_FREE struct span *records = calloc((size_t)n + 1, sizeof *records);
-	if (!records)
+	CLEANUP_FREE struct span *gone = calloc((size_t)n + 1, sizeof *gone);
+	if (!records || !gone)
 		return err_set(e, E_NOMEM, 0, "no memory for an index object");
-	size_t k = 0;
+	size_t k = 0, n_gone = 0;
 	for (uint64_t i = 0; i < n; i++) {
-		records[k] = rd_bytes(&rd);
-		k += pack_is_there(s, records[k]);
+		struct span rec = rd_bytes(&rd);
+		if (pack_is_there(s, rec))
+			records[k++] = rec;
+		else
+			gone[n_gone++] = rec;
 	}
 	r = rd_done(&rd, "an index object", e);
-	s->left_out |= k < n;
+	if (r == 0 && n_gone) {
+		/* Compact removes the index object before the packs: then it is gone as well. */
+		char key[64];
+		uint64_t size;
+		r = object_size(s->place, store_object_key("index", id, key), &size, e);
+		if (r < 0)
+			return r;
+		say_missing(s, gone, n_gone);
+		s->left_out = true;
+	}
 	return r < 0 ? r : add_to_index(s, k == n ? id : NULL, records, k, e);
 }
 
@@ -277,7 +308,10 @@ int add_to_index(struct store *s, const struct id *id, const struct span *record
 struct refreshing {
 	struct store *s;
 	struct nameset present; /* ids, padded to names */
-	uint64_t damaged;
+	struct id *stale;	/* index objects that were read once and are gone */
+	size_t n_stale;
+	uint64_t damaged, news;
+	bool moved; /* one went between being listed and being read */
 };
 
 static void name_of_id(const struct id *id, struct name *ret)
@@ -300,6 +334,11 @@ static int refresh_one(void *ctx, const struct id *id, uint64_t size, struct err
 	if (r < 0 || have)
 		return r;
 	r = load_index_object(f->s, id, &own);
+	f->news++;
+	if (r == E_NOTFOUND) {
+		f->moved = true;
+		return 0;
+	}
 	if (r == E_CORRUPT || r == E_UNSUPPORTED) {
 		/* The packs' footers say the same. */
 		log_say(&f->s->log, LOG_ERROR, "%s", own.msg);
@@ -311,14 +350,22 @@ static int refresh_one(void *ctx, const struct id *id, uint64_t size, struct err
 	return r;
 }
 
-static int is_stale(void *ctx, const struct id *id, uint64_t size, struct err *e)
+static int note_stale(void *ctx, const struct id *id, uint64_t size, struct err *e)
 {
-	const struct refreshing *f = ctx;
+	struct refreshing *f = ctx;
 	struct name padded;
 	(void)size;
-	(void)e;
 	name_of_id(id, &padded);
-	return nameset_has(&f->present, &padded) ? 0 : 1;
+	if (nameset_has(&f->present, &padded))
+		return 0;
+	if ((f->n_stale & (f->n_stale - 1)) == 0) {
+		struct id *v = realloc(f->stale, (f->n_stale ? 2 * f->n_stale : 1) * sizeof *v);
+		if (!v)
+			return err_set(e, E_NOMEM, 0, "no memory for a list of index objects");
+		f->stale = v;
+	}
+	f->stale[f->n_stale++] = *id;
+	return 0;
 }
 
 /* ---- packs as they lie in the store ---- */
@@ -381,25 +428,44 @@ static int recover_from_footers(struct store *s, struct err *e)
 	return r;
 }
 
-int forget_missing_packs(struct store *s, struct err *e)
+/* The packs of the index that are not in the store. */
+static int find_missing(struct store *s, struct nameset *ret, struct err *e)
 {
 	struct pack_walk w = {.s = s};
 	int r = walk_packs(&w, e);
+	for (size_t i = 0; i < w.known.cap && r == 0; i++)
+		if (w.known.taken[i] && !nameset_has(&w.there, &w.known.v[i]))
+			r = nameset_add(ret, &w.known.v[i], e);
+	nameset_free(&w.known);
+	nameset_free(&w.there);
+	return r;
+}
+
+int forget_missing_packs(struct store *s, struct err *e)
+{
+	struct nameset missing = {0};
+	int r = find_missing(s, &missing, e);
 	s->lost_packs = false;
-	for (size_t i = 0; i < w.known.cap && r == 0; i++) {
+	if (r == 0 && missing.n) {
+		/* Compact may have removed them while we looked. */
+		nameset_free(&missing);
+		r = store_refresh(s, e);
+		if (r == 0)
+			r = find_missing(s, &missing, e);
+	}
+	for (size_t i = 0; i < missing.cap && r == 0; i++) {
 		struct id id;
 		char hex[2 * ID_BYTES + 1];
-		if (!w.known.taken[i] || nameset_has(&w.there, &w.known.v[i]))
+		if (!missing.taken[i])
 			continue;
-		memcpy(id.b, w.known.v[i].b, ID_BYTES);
+		memcpy(id.b, missing.v[i].b, ID_BYTES);
 		log_say(&s->log, LOG_ERROR,
 			"pack %s is missing; what this snapshot needs of it is stored again",
 			hex_of(id.b, ID_BYTES, hex));
 		s->lost_packs = true;
 		r = index_drop_pack(s->index, &id, e);
 	}
-	nameset_free(&w.known);
-	nameset_free(&w.there);
+	nameset_free(&missing);
 	s->lost_packs |= s->left_out;
 	if (r == 0 && s->lost_packs)
 		r = index_drop_baseless(s->index, e);
@@ -411,23 +477,95 @@ bool store_lost_packs(const struct store *s)
 	return s->lost_packs;
 }
 
-int store_refresh(struct store *s, struct err *e)
+/* One listing: read what is new, and note what is gone. */
+static int refresh_once(struct store *s, struct refreshing *f, struct err *e)
+{
+	s->left_out = false;
+	f->damaged = 0;
+	f->moved = false;
+	f->n_stale = 0;
+	nameset_free(&f->present);
+	int r = store_object_list(s, "index", refresh_one, f, e);
+	return r < 0 ? r : index_each_object(s->index, note_stale, f, e);
+}
+
+static int refresh(struct store *s, uint64_t *ret_news, struct err *e)
 {
 	struct refreshing f = {.s = s};
-	int r = store_object_list(s, "index", refresh_one, &f, e);
-	if (r == 0)
-		r = index_each_object(s->index, is_stale, &f, e);
-	if (r == 1) {
-		/* An index object is gone: what it said may be wrong now. Start afresh. */
-		r = index_clear(s->index, e);
-		f.damaged = 0;
-		if (r == 0)
-			r = store_object_list(s, "index", refresh_one, &f, e);
-	}
+	uint64_t dropped = 0;
+	int r;
+	do
+		r = refresh_once(s, &f, e);
+	while (r == 0 && f.moved);
+	for (size_t i = 0; i < f.n_stale && r == 0; i++)
+		r = index_unlist_object(s->index, &f.stale[i], e);
+	/* What footers told, or an object that was not whole, was unlisted with them: once more. */
+	if (r == 0 && f.n_stale)
+		r = store_object_list(s, "index", refresh_one, &f, e);
 	if (r == 0 && f.damaged)
 		r = recover_from_footers(s, e);
+	if (r == 0)
+		r = index_drop_unlisted(s->index, &dropped, e);
+	*ret_news = f.news + f.n_stale + dropped;
+	free(f.stale);
 	nameset_free(&f.present);
 	return r < 0 ? err_wrap(e, "load the index") : 0;
+}
+
+int store_refresh(struct store *s, struct err *e)
+{
+	uint64_t news;
+	LOCK_SCOPE(&s->refresh_m);
+	s->refreshes++;
+	return refresh(s, &news, e);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* A blob was not where the index says: has compact been at work? `before`: the count of refreshes when
+ * it was looked for. True when it is worth looking again. */
+static bool look_again(struct store *s, uint64_t before)
+{
+	uint64_t news = 0;
+	LOCK_SCOPE(&s->refresh_m);
+	if (s->refreshes != before)
+		return true;
+	/* A damaged store has many that are missing: one look in a second is enough for all. */
+	if (s->futile_ms && now_ms() - s->futile_ms < 1000)
+		return false;
+	s->refreshes++;
+	if (refresh(s, &news, NULL) == 0 && news)
+		return true;
+	s->futile_ms = now_ms();
+	return false;
+}
+
+static uint64_t count_refreshes(struct store *s)
+{
+	LOCK_SCOPE(&s->refresh_m);
+	return s->refreshes;
+}
+
+int find_kept(struct store *s, const struct name *name, bool *ret_there, bool *ret_doomed,
+	struct err *e)
+{
+	struct blob_loc l;
+	*ret_there = *ret_doomed = false;
+	for (unsigned nth = 0;; nth++) {
+		int r = index_find(s->index, name, nth, &l, e);
+		if (r < 0)
+			return r == E_NOTFOUND ? 0 : r;
+		if (!doomed_has(&s->doomed, &l.pack)) {
+			*ret_there = true;
+			return 0;
+		}
+		*ret_doomed = true;
+	}
 }
 
 /* ---- reading blobs ---- */
@@ -440,13 +578,16 @@ bool store_has(struct store *s, const struct name *name)
 	       index_find(s->index, name, 0, &l, NULL) == 0;
 }
 
-static int read_sealed(struct store *s, const struct blob_loc *l, struct buf *out, struct err *e)
+static int read_sealed(struct store *s, struct coder *c, const struct blob_loc *l, struct buf *out,
+	struct err *e)
 {
 	char key[PACK_KEY_CHARS];
 	pack_object_key(&l->pack, key);
 	int r = object_read(s->place, key, l->offset, l->sealed_len, out, e);
-	if (r == E_NOTFOUND)
+	if (r == E_NOTFOUND) {
+		c->missing = true;
 		return err_set(e, E_CORRUPT, 0, "pack %s is missing", key + 9);
+	}
 	if (r == 0 && out->len != l->sealed_len)
 		return err_set(e, E_CORRUPT, 0, "pack %s is cut short", key + 9);
 	return r;
@@ -464,9 +605,11 @@ static int find_blob(struct store *s, struct coder *c, const struct name *name, 
 		r = index_find(s->index, name, nth, l, e);
 	if (r == E_NOTFOUND && nth)
 		return r;
-	if (r == E_NOTFOUND)
+	if (r == E_NOTFOUND) {
+		c->missing = true;
 		return err_set(e, E_CORRUPT, 0, "blob %s is in no pack of the store",
 			hex_of(name->b, 8, hex));
+	}
 	if (r < 0)
 		return r;
 	if (l->plain_len > PLAIN_MAX || l->frame_plain > PLAIN_MAX || l->canon_len > CANON_MAX ||
@@ -485,7 +628,7 @@ static int read_frame(struct store *s, struct coder *c, const struct blob_loc *l
 	c->packed.len = 0;
 	if (!have)
 		c->sealed.len = 0;
-	int r = have ? 0 : read_sealed(s, l, &c->sealed, e);
+	int r = have ? 0 : read_sealed(s, c, l, &c->sealed, e);
 	if (r < 0)
 		return r;
 	pack_key_of(s->keys, &l->pack, &pk);
@@ -509,6 +652,7 @@ static int read_base(struct store *s, struct coder *c, const struct blob_loc *l,
 		r = index_find_base(s->index, l->base, &base, &bl, e);
 	if (r == E_NOTFOUND) {
 		char hex[2 * BASE_BYTES + 1];
+		c->missing = true;
 		return err_set(e, E_CORRUPT, 0, "blob %s, the base of a difference, is missing",
 			hex_of(l->base, 8, hex));
 	}
@@ -650,10 +794,22 @@ int read_plain(struct store *s, struct coder *c, const struct name *name, enum w
 	return r;
 }
 
+/* Compact moves blobs under the feet of those who read. */
+static int read_again(struct store *s, struct coder *c, const struct name *name, enum want want,
+	struct plain **ret, struct err *e)
+{
+	uint64_t refreshes = count_refreshes(s);
+	c->missing = false;
+	int r = read_plain(s, c, name, want, DEPTH_MAX, ret, e);
+	if (r == E_CORRUPT && c->missing && look_again(s, refreshes))
+		r = read_plain(s, c, name, want, DEPTH_MAX, ret, e);
+	return r;
+}
+
 int store_plain(struct store *s, struct coder *c, const struct name *name, struct plain **ret,
 	struct err *e)
 {
-	return read_plain(s, c, name, WANT_TABLE, DEPTH_MAX, ret, e);
+	return read_again(s, c, name, WANT_TABLE, ret, e);
 }
 
 int store_get(struct store *s, struct coder *c, const struct name *name, struct buf *out,
@@ -661,7 +817,7 @@ int store_get(struct store *s, struct coder *c, const struct name *name, struct 
 {
 	CLEANUP_PLAIN struct plain *p = NULL;
 	size_t start = out->len;
-	int r = read_plain(s, c, name, WANT_CANON, DEPTH_MAX, &p, e);
+	int r = read_again(s, c, name, WANT_CANON, &p, e);
 	if (r == 0)
 		r = form_decode(c->rs, p->form, buf_span(&p->data), p->canon_len, out, e);
 	if (r < 0)

@@ -20,6 +20,8 @@ struct store;
 struct store_options {
 	const char *cache_dir; /* for the index; NULL: in memory */
 	size_t cache_bytes;    /* of decoded blobs; 0: a default */
+	const char *what;      /* what this is for, in the lock that others see: "snapshot" */
+	unsigned lock_interval_ms; /* from one renewal of a lock to the next; 0: a minute */
 	struct log log;
 };
 
@@ -39,7 +41,8 @@ const struct keys *store_keys(const struct store *s);
 const struct log *store_log(const struct store *s);
 struct object_place *store_place(struct store *s);
 struct index *store_index(struct store *s);
-/* Learn of index objects that other writers have added since. */
+/* Learn of index objects that other writers have added since, and of packs that compact has removed.
+ * Reading does so by itself when a blob is not where it was. May be called from any thread. */
 int store_refresh(struct store *s, struct err *e) MUST_CHECK;
 
 /* Read. E_CORRUPT when the blob is missing or damaged, with pack and frame in the message. */
@@ -50,7 +53,8 @@ int store_plain(struct store *s, struct coder *c, const struct name *name, struc
 int store_get(struct store *s, struct coder *c, const struct name *name, struct buf *out,
 	struct err *e) MUST_CHECK;
 
-/* Write. */
+/* Write. Begin takes a lock (lock.h) unless one is held; it stays until store_end(), store_abort() or
+ * store_close(). What older snapshots hold may be relied on only if they were listed after the begin. */
 int store_begin(struct store *s, int level, struct err *e) MUST_CHECK;
 /* Store canonical bytes and tell their name. `base` (or NULL) names an older version of the same
  * thing, to store the difference against. Nothing happens when the blob is there already. Durable
@@ -70,6 +74,10 @@ int store_recompress(struct store *s, struct coder *c, const struct name *name, 
 int store_commit(struct store *s, struct coder *c, struct err *e) MUST_CHECK;
 /* True when packs were missing at store_begin(): what older snapshots name may not be there. */
 bool store_lost_packs(const struct store *s);
+/* Let the lock go, after what was committed is named by a durable snapshot. E_LOCKED when it had been
+ * lost: then that snapshot must not be kept. store_still_ours() asks the same and keeps the lock. */
+int store_still_ours(struct store *s, struct err *e) MUST_CHECK;
+int store_end(struct store *s, struct err *e) MUST_CHECK;
 /* Give up. What is complete is kept for the next run, where that works. */
 void store_abort(struct store *s);
 
@@ -83,6 +91,9 @@ void store_stats(struct store *s, struct store_stats *ret);
 int store_object_put(struct store *s, const char *kind, const struct id *id, struct span content,
 	bool replace, struct err *e) MUST_CHECK;
 int store_object_get(struct store *s, const char *kind, const struct id *id, struct buf *out,
+	struct err *e) MUST_CHECK;
+/* Durable. E_NOTFOUND when there is none: of two who remove the same, one is told so. */
+int store_object_remove(struct store *s, const char *kind, const struct id *id,
 	struct err *e) MUST_CHECK;
 typedef int (*store_object_each)(void *ctx, const struct id *id, uint64_t size, struct err *e);
 int store_object_list(struct store *s, const char *kind, store_object_each fn, void *ctx,

@@ -4,7 +4,9 @@
 
 #include <pthread.h>
 
+#include "engine/store/doomed.h"
 #include "engine/store/index.h"
+#include "engine/store/lock.h"
 #include "engine/store/pending.h"
 #include "engine/store/store.h"
 
@@ -19,10 +21,25 @@ struct store {
 	struct log log;
 	pthread_mutex_t m; /* guards txn and all in it */
 	struct txn *txn;   /* a transaction under way, or NULL */
+	struct store_lock *lock; /* held from the begin of a transaction on, or by compact */
+	struct doomed doomed;	 /* when the lock was taken: not to be relied on */
+	char what[33];
+	unsigned lock_interval_ms;
+	pthread_mutex_t refresh_m; /* one refresh at a time; guards the two below */
+	uint64_t refreshes;
+	int64_t futile_ms; /* when a refresh for a missing blob found nothing new, monotonic */
 	struct store_stats stats;
 	bool lost_packs; /* at the begin of the transaction, packs of the index were missing */
 	bool left_out;	 /* index objects name packs that are not there */
 };
+
+/* Under the lock: forget and learn again what is doomed; the index must be refreshed after it. */
+int learn_doomed(struct store *s, struct err *e) MUST_CHECK;
+/* "kind/id" */
+char *store_object_key(const char *kind, const struct id *id, char out[64]);
+/* Is there a copy that may be relied on? *ret_doomed: there are others. */
+int find_kept(struct store *s, const struct name *name, bool *ret_there, bool *ret_doomed,
+	struct err *e) MUST_CHECK;
 
 /* Enter pack records into the index cache. A cache that cannot be written is given up for one in
  * memory: it is no authority. `id` NULL: the records come from footers, not from an index object. */

@@ -57,9 +57,45 @@ int store_begin(struct store *s, int level, struct err *e)
 	t->level = level;
 	s->stats = (struct store_stats){0};
 	s->txn = t;
-	int r = forget_missing_packs(s, e);
+	int r = 0;
+	/* In this order: docs/CRASH-SAFETY.md, "Compact". */
+	if (!s->lock) {
+		r = store_lock_take(s, LOCK_WRITER, s->what, NULL, &s->lock, e);
+		if (r == 0)
+			r = learn_doomed(s, e);
+		if (r == 0)
+			r = store_lock_saw(s->lock, s->doomed.objects, s->doomed.n_objects, e);
+		if (r == 0)
+			r = store_refresh(s, e);
+	}
+	if (r == 0)
+		r = forget_missing_packs(s, e);
 	if (r < 0)
 		store_abort(s);
+	return r;
+}
+
+int learn_doomed(struct store *s, struct err *e)
+{
+	doomed_free(&s->doomed);
+	return doomed_load(&s->doomed, s, e);
+}
+
+int store_still_ours(struct store *s, struct err *e)
+{
+	return s->lock ? store_lock_check(s->lock, e) : 0;
+}
+
+static void let_go(struct store *s)
+{
+	store_lock_release(TAKE_PTR(s->lock));
+	doomed_free(&s->doomed);
+}
+
+int store_end(struct store *s, struct err *e)
+{
+	int r = store_still_ours(s, e);
+	let_go(s);
 	return r;
 }
 
@@ -305,19 +341,16 @@ static int put_frame(struct store *s, struct coder *c, struct pack_blob *b, stru
 }
 
 /* True when the blob is there or on its way; else it is ours to write. */
-static int reserve(struct store *s, const struct name *name, bool *ret_there, struct err *e)
+static int reserve(struct store *s, const struct name *name, bool *ret_there, bool *ret_doomed,
+	struct err *e)
 {
-	struct blob_loc l;
 	LOCK_SCOPE(&s->m);
+	*ret_doomed = false;
 	*ret_there = pending_find(&s->txn->pending, name) != NULL;
 	if (*ret_there)
 		return 0;
-	int r = index_find(s->index, name, 0, &l, e);
-	if (r == 0) {
-		*ret_there = true;
-		return 0;
-	}
-	return r == E_NOTFOUND ? pending_add(&s->txn->pending, name, e) : r;
+	int r = find_kept(s, name, ret_there, ret_doomed, e);
+	return r == 0 && !*ret_there ? pending_add(&s->txn->pending, name, e) : r;
 }
 
 /* As reserve(), for a blob that is there kept: is it there inflated, too? */
@@ -423,16 +456,17 @@ static int put_kept(struct store *s, const struct name *name, struct span canon,
 int store_put(struct store *s, struct coder *c, enum form form, struct span canon,
 	const struct name *base, struct name *ret, struct err *e)
 {
-	bool there;
+	bool there, doomed;
 	name_of(s->keys, form_named(form), canon, ret);
-	int r = reserve(s, ret, &there, e);
+	int r = reserve(s, ret, &there, &doomed, e);
 	if (r < 0 || there)
 		return r;
 	if (form == FORM_GROUP_KEPT)
 		return put_kept(s, ret, canon, e);
 	CLEANUP_PLAIN struct plain *parent = NULL;
 	CLEANUP_BUF struct buf plain = BUF_INIT;
-	r = base ? open_parent(s, c, form, base, &parent, e) : 0;
+	/* What is stored again since its copy is doomed is stored whole: a base might rest on that copy. */
+	r = base && !doomed ? open_parent(s, c, form, base, &parent, e) : 0;
 	if (r < 0)
 		return r;
 	struct span known = parent ? buf_span(&parent->data) : (struct span){NULL, 0};
@@ -476,8 +510,10 @@ void store_abort(struct store *s)
 {
 	struct txn *t = s->txn;
 	struct err ignored = ERR_INIT;
-	if (!t)
+	if (!t) {
+		let_go(s);
 		return;
+	}
 	pthread_mutex_lock(&s->m);
 	/* Whole frames are worth keeping: an interrupted first snapshot goes on where it was. */
 	bool kept = !t->broken && finish_pack(s, &ignored) == 0;
@@ -490,4 +526,5 @@ void store_abort(struct store *s)
 	s->txn = NULL;
 	pthread_mutex_unlock(&s->m);
 	free(t);
+	let_go(s);
 }

@@ -446,7 +446,8 @@ static void test_every_failure(void **state)
 		copy = mem_place_copy(place);
 		s = open_faulty(copy, n, &faulty);
 		int r = write_batch(s, 2, new, &err);
-		if (r != E_IO)
+		/* The last one removes the lock: that one left behind does no harm. */
+		if (r != (n < operations ? E_IO : 0))
 			fail_msg("operation %lu fails: %d '%s'", n, r, err.msg);
 		store_close(s);
 		s = open_store(copy);

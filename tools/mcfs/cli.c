@@ -286,6 +286,7 @@ int cli_open(struct cli *cli, size_t cache_bytes, struct store **ret, struct err
 		return r == E_NOTFOUND ? err_wrap(e, "'%s'", cli->store) : r;
 	}
 	struct store_options opt = {.cache_dir = cli->cache_dir, .cache_bytes = cache_bytes,
+		.what = cli->command,
 		.log = {on_log, cli}};
 	r = store_open(ret, place, &secret, &opt, e);
 	cli_secret_free(&secret);
