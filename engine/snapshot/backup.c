@@ -11,6 +11,7 @@
 
 #include "engine/base/cleanup.h"
 #include "engine/snapshot/backup_walk.h"
+#include "engine/snapshot/forgotten.h"
 #include "engine/snapshot/resolve.h"
 #include "engine/snapshot/sources.h"
 
@@ -141,6 +142,28 @@ static int confirm(struct store *s, const struct snapshot *sn, struct err *e)
 	return r;
 }
 
+/* Number and hash of the newest that ever was: it may be forgotten by now. */
+static int link_to_newest(struct store *s, const struct snapshot_list *l, struct snapshot *sn,
+	struct err *e)
+{
+	struct past p;
+	int r = past_load(&p, s, e);
+	if (r < 0)
+		return r;
+	if (p.n) {
+		sn->generation = p.v[p.n - 1].generation;
+		sn->previous = p.v[p.n - 1].self;
+	}
+	past_free(&p);
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].generation >= sn->generation) {
+			sn->generation = l->v[i].generation;
+			sn->previous = l->v[i].self;
+		}
+	sn->generation++;
+	return 0;
+}
+
 static int commit(struct walk *w, struct backup_result *ret, struct err *e)
 {
 	struct snapshot *sn = &ret->sn;
@@ -156,14 +179,10 @@ static int commit(struct walk *w, struct backup_result *ret, struct err *e)
 	sn->added_blobs = ret->stats.new_blobs;
 	sn->end = now();
 	snapshot_pick_name(l, sn->begin, sn->name);
-	for (size_t i = 0; i < l->n; i++)
-		if (l->v[i].generation >= sn->generation) {
-			sn->generation = l->v[i].generation;
-			sn->previous = l->v[i].self;
-		}
-	sn->generation++;
+	r = link_to_newest(w->s, l, sn, e);
 	snapshot_list_free(l);
-	r = store_still_ours(w->s, e);
+	if (r == 0)
+		r = store_still_ours(w->s, e);
 	if (r == 0)
 		r = snapshot_write(w->s, sn, false, e);
 	return r < 0 ? r : confirm(w->s, sn, e);
@@ -198,7 +217,7 @@ int backup_run(struct store *s, const struct backup_options *opt, struct backup_
 		store_abort(s);
 		return r;
 	}
-	r = snapshot_check_rollback(&l, s, opt->state_dir, e);
+	r = snapshot_check_rollback(&l, s, opt->state_dir, opt->accept_rollback, e);
 	if (r == 0)
 		r = describe(&ret->sn, opt, e);
 	if (r == 0)

@@ -30,6 +30,7 @@ struct backup_options {
 	unsigned threads;  /* 0: one a processor */
 	const char *program; /* name and version, for the record */
 	const char *state_dir;
+	bool accept_rollback; /* as snapshot_check_rollback() */
 	/* Called from the calling thread; either may be NULL. */
 	void (*on_progress)(void *ctx, const struct backup_progress *p);
 	void (*on_problem)(void *ctx, const char *path, const struct err *e);

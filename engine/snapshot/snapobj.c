@@ -1,16 +1,13 @@
 #include "engine/snapshot/snapobj.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "engine/base/cleanup.h"
-#include "engine/base/io.h"
 
 #define SNAPSHOT_VERSION 1
-#define KIND "snapshots"
 
 void snapshot_free(struct snapshot *sn)
 {
@@ -117,7 +114,7 @@ static void get_tags(struct rd *r, struct snapshot *sn)
 		sn->tags[sn->n_tags++] = rd_strdup(r);
 }
 
-static int get_all(struct span s, const struct keys *k, struct snapshot *sn, struct err *e)
+int snapshot_parse(struct span s, const struct keys *k, struct snapshot *sn, struct err *e)
 {
 	struct rd r = rd_of(s);
 	uint64_t *const counts[] = {&sn->files, &sn->dirs, &sn->others, &sn->bytes, &sn->files_new,
@@ -154,7 +151,7 @@ int snapshot_write(struct store *s, const struct snapshot *sn, bool replace, str
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	int r = put_all(sn, &b, e);
 	if (r == 0)
-		r = store_object_put(s, KIND, &sn->id, buf_span(&b), replace, e);
+		r = store_object_put(s, SNAPSHOT_KIND, &sn->id, buf_span(&b), replace, e);
 	return r < 0 ? err_wrap(e, "write snapshot %s", sn->name) : 0;
 }
 
@@ -177,9 +174,9 @@ static int load_one(void *ctx, const struct id *id, uint64_t size, struct err *e
 	l->v = v;
 	struct snapshot *sn = &v[l->n];
 	*sn = (struct snapshot){.id = *id};
-	int r = store_object_get(ld->s, KIND, id, &b, &own);
+	int r = store_object_get(ld->s, SNAPSHOT_KIND, id, &b, &own);
 	if (r == 0)
-		r = get_all(buf_span(&b), store_keys(ld->s), sn, &own);
+		r = snapshot_parse(buf_span(&b), store_keys(ld->s), sn, &own);
 	if (r == 0) {
 		l->n++;
 		return 0;
@@ -197,7 +194,7 @@ static int load_one(void *ctx, const struct id *id, uint64_t size, struct err *e
 	return 0;
 }
 
-static int by_time(const void *a, const void *b)
+int snapshot_by_time(const void *a, const void *b)
 {
 	const struct snapshot *x = a, *y = b;
 	if (x->begin.s != y->begin.s)
@@ -211,13 +208,13 @@ int snapshot_list_load(struct snapshot_list *l, struct store *s, struct err *e)
 {
 	struct loading ld = {l, s};
 	*l = (struct snapshot_list){0};
-	int r = store_object_list(s, KIND, load_one, &ld, e);
+	int r = store_object_list(s, SNAPSHOT_KIND, load_one, &ld, e);
 	if (r < 0) {
 		snapshot_list_free(l);
 		return r;
 	}
 	if (l->n)
-		qsort(l->v, l->n, sizeof *l->v, by_time);
+		qsort(l->v, l->n, sizeof *l->v, snapshot_by_time);
 	return 0;
 }
 
@@ -286,63 +283,6 @@ void snapshot_pick_name(const struct snapshot_list *l, struct timestamp t,
 		if (!taken)
 			return;
 	}
-}
-
-/* STATE_DIR/<store>/generation; NULL without memory. */
-static char *generation_path(struct store *s, const char *state_dir)
-{
-	char hex[2 * ID_BYTES + 1], *path;
-	hex_of(store_config(s)->id.b, ID_BYTES, hex);
-	return asprintf(&path, "%s/%s/generation", state_dir, hex) < 0 ? NULL : path;
-}
-
-static uint64_t read_generation(const char *path)
-{
-	CLEANUP_BUF struct buf b = BUF_INIT;
-	if (io_read_file(AT_FDCWD, path, &b, 64, NULL) < 0 || buf_add(&b, "", 1, NULL) < 0)
-		return 0;
-	return strtoull((char *)b.p, NULL, 10);
-}
-
-void snapshot_remember(struct store *s, const char *state_dir, uint64_t generation)
-{
-	char line[32];
-	struct err own = ERR_INIT;
-	CLEANUP_FREE char *path = state_dir ? generation_path(s, state_dir) : NULL;
-	if (!path || read_generation(path) >= generation)
-		return;
-	int n = snprintf(line, sizeof line, "%llu\n", (unsigned long long)generation);
-	char *slash = strrchr(path, '/');
-	*slash = 0;
-	int r = io_mkdirs(path, 0700, &own);
-	*slash = '/';
-	if (r == 0)
-		r = io_write_file(AT_FDCWD, path, span_of(line, (size_t)n), 0600, false, &own);
-	if (r < 0)
-		log_say(store_log(s), LOG_WARN, "state is not kept: %s", own.msg);
-}
-
-int snapshot_check_rollback(const struct snapshot_list *l, struct store *s, const char *state_dir,
-	struct err *e)
-{
-	uint64_t newest = 0;
-	for (size_t i = 0; i < l->n; i++)
-		if (l->v[i].generation > newest)
-			newest = l->v[i].generation;
-	if (!state_dir)
-		return 0;
-	CLEANUP_FREE char *path = generation_path(s, state_dir);
-	if (!path)
-		return err_set(e, E_NOMEM, 0, "no memory for a path");
-	uint64_t seen = read_generation(path);
-	if (newest < seen && !l->damaged)
-		return err_set(e, E_CORRUPT, 0,
-			"the store's newest snapshot is number %llu, but this machine has seen "
-			"number %llu: the store was put back to an older state or lost snapshots "
-			"(if that is right, remove '%s')",
-			(unsigned long long)newest, (unsigned long long)seen, path);
-	snapshot_remember(s, state_dir, newest);
-	return 0;
 }
 
 bool snapshot_tag_ok(const char *t)

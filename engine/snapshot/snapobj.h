@@ -10,6 +10,7 @@
 #include "engine/store/store.h"
 
 #define SNAPSHOT_NAME_CHARS 32
+#define SNAPSHOT_KIND "snapshots" /* of sealed objects */
 
 struct snapshot_source {
 	char *path; /* absolute, as it was on the host */
@@ -35,6 +36,11 @@ struct snapshot {
 };
 
 void snapshot_free(struct snapshot *sn); /* its contents */
+/* An object's content. sn->id is the caller's; the rest is to be freed after a failure as well. */
+int snapshot_parse(struct span content, const struct keys *k, struct snapshot *sn,
+	struct err *e) MUST_CHECK;
+/* For qsort: by begin, then id. */
+int snapshot_by_time(const void *a, const void *b);
 
 /* Write a new object, or replace the one with its id. Durable. */
 int snapshot_write(struct store *s, const struct snapshot *sn, bool replace,
@@ -58,9 +64,11 @@ void snapshot_pick_name(const struct snapshot_list *l, struct timestamp t,
 	char ret[SNAPSHOT_NAME_CHARS]);
 
 /* Remember in `state_dir` the highest generation seen; E_CORRUPT when the store shows less than was
- * seen before: it was rolled back or lost its newest snapshots. `state_dir` NULL: no memory. */
+ * seen before, forgotten snapshots and marks (forgotten.h) counted: it was rolled back or lost its
+ * newest snapshots. `accept`: what it shows is right, go on from there (with a warning in the
+ * store's log). `state_dir` NULL: no memory. */
 int snapshot_check_rollback(const struct snapshot_list *l, struct store *s, const char *state_dir,
-	struct err *e) MUST_CHECK;
+	bool accept, struct err *e) MUST_CHECK;
 
 /* Raise what `state_dir` remembers to this generation, if it is lower. */
 void snapshot_remember(struct store *s, const char *state_dir, uint64_t generation);

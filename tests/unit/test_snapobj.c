@@ -213,23 +213,23 @@ static void test_rollback(void **state)
 	(void)state;
 	CLEANUP_FREE char *dir = temp_path("state");
 	struct snapshot_list l = load();
-	OK(snapshot_check_rollback(&l, s, NULL, e));
-	OK(snapshot_check_rollback(&l, s, dir, e));
-	OK(snapshot_check_rollback(&l, s, dir, e));
+	OK(snapshot_check_rollback(&l, s, NULL, false, e));
+	OK(snapshot_check_rollback(&l, s, dir, false, e));
+	OK(snapshot_check_rollback(&l, s, dir, false, e));
 	snapshot_list_free(&l);
 	write_one(9, 9000, false);
 	l = load();
-	OK(snapshot_check_rollback(&l, s, dir, e));
+	OK(snapshot_check_rollback(&l, s, dir, false, e));
 	snapshot_list_free(&l);
 	OK(object_remove(store_place(s), "snapshots/09090909090909090909090909090909", e));
 	l = load();
-	FAILS(E_CORRUPT, snapshot_check_rollback(&l, s, dir, e));
+	FAILS(E_CORRUPT, snapshot_check_rollback(&l, s, dir, false, e));
 	/* Another client, that has not seen it, cannot know. */
-	OK(snapshot_check_rollback(&l, s, NULL, e));
+	OK(snapshot_check_rollback(&l, s, NULL, false, e));
 	snapshot_list_free(&l);
 	/* A state directory that cannot be written is no failure. */
 	l = load();
-	OK(snapshot_check_rollback(&l, s, "/proc/nowhere", e));
+	OK(snapshot_check_rollback(&l, s, "/proc/nowhere", false, e));
 	snapshot_list_free(&l);
 }
 

@@ -28,6 +28,7 @@ enum exit_code {
 struct cli {
 	const char *store;
 	bool json, quiet;
+	bool accept_rollback; /* or MCFS_ACCEPT_ROLLBACK: a store that shows less than was seen */
 	int verbose;
 	const char *command;
 	char *cache_dir, *state_dir, *key_dir;

@@ -249,7 +249,7 @@ static int check_list(struct cli *cli, struct store *s, struct err *e)
 	struct snapshot_list l;
 	int r = snapshot_list_load(&l, s, e);
 	if (r == 0)
-		r = snapshot_check_rollback(&l, s, cli->state_dir, e);
+		r = snapshot_check_rollback(&l, s, cli->state_dir, cli->accept_rollback, e);
 	snapshot_list_free(&l);
 	return r;
 }

@@ -119,6 +119,7 @@ static int run(struct cli *cli, int argc, char **argv)
 {
 	CLEANUP_FREE const char **tags = calloc((size_t)argc, sizeof *tags);
 	struct args a = {.opt = {.program = MCFS_PROGRAM, .state_dir = cli->state_dir,
+				 .accept_rollback = cli->accept_rollback,
 				 .on_progress = on_progress, .on_problem = on_problem, .ctx = cli,
 				 .cancel = &cli_interrupted}, .tags = tags};
 	struct backup_result result = {0};

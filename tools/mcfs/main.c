@@ -48,6 +48,7 @@ static void print_help(FILE *f)
 	fprintf(f,
 		"\n  -s, --store STORE  the store's directory (or MCFS_STORE)\n"
 		"      --json         results as JSON on standard output\n"
+		"      --accept-rollback  the store shows less than was seen: go on from what it shows\n"
 		"  -q, --quiet        only problems\n"
 		"  -v, --verbose      more detail\n"
 		"  -h, --help         this, or the help of a command\n"
@@ -88,6 +89,8 @@ static int take_global_options(struct cli *cli, const struct command *c, int arg
 		}
 		if (strcmp(a, "--json") == 0)
 			cli->json = true;
+		else if (strcmp(a, "--accept-rollback") == 0)
+			cli->accept_rollback = true;
 		else if (strcmp(a, "--quiet") == 0 || (shorts && strcmp(a, "-q") == 0))
 			cli->quiet = true;
 		else if (strcmp(a, "--verbose") == 0 || (shorts && strcmp(a, "-v") == 0))
@@ -168,7 +171,8 @@ static void set_limits(void)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"store", required_argument, NULL, 's'},
-		{"json", no_argument, NULL, 'j'}, {"quiet", no_argument, NULL, 'q'},
+		{"json", no_argument, NULL, 'j'},
+		{"accept-rollback", no_argument, NULL, 'a'}, {"quiet", no_argument, NULL, 'q'},
 		{"verbose", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'}, {0}};
 	struct cli cli = {.store = getenv("MCFS_STORE")};
@@ -180,6 +184,9 @@ int main(int argc, char **argv)
 			break;
 		case 'j':
 			cli.json = true;
+			break;
+		case 'a':
+			cli.accept_rollback = true;
 			break;
 		case 'q':
 			cli.quiet = true;
@@ -205,6 +212,8 @@ int main(int argc, char **argv)
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
 	set_limits();
+	const char *accept = getenv("MCFS_ACCEPT_ROLLBACK");
+	cli.accept_rollback |= accept && *accept && strcmp(accept, "0") != 0;
 	cli.cache_dir = directory("MCFS_CACHE_DIR", "XDG_CACHE_HOME", ".cache");
 	cli.state_dir = directory("MCFS_STATE_DIR", "XDG_STATE_HOME", ".local/state");
 	cli.key_dir = directory("MCFS_CONFIG_DIR", "XDG_CONFIG_HOME", ".config");

@@ -11,7 +11,7 @@ int session_open(struct session *s, struct cli *cli, struct err *e)
 	if (r == 0)
 		r = snapshot_list_load(&s->list, s->store, e);
 	if (r == 0)
-		r = snapshot_check_rollback(&s->list, s->store, cli->state_dir, e);
+		r = snapshot_check_rollback(&s->list, s->store, cli->state_dir, cli->accept_rollback, e);
 	if (r < 0)
 		session_close(s);
 	return r;
