@@ -43,7 +43,7 @@ engine/notify engine/base
 engine/store engine/base engine/codec engine/crypto engine/object engine/anvil
 engine/snapshot engine/base engine/codec engine/crypto engine/object engine/anvil engine/store
 engine/prune engine/base engine/codec engine/crypto engine/object engine/anvil engine/store engine/snapshot engine/db
-engine/config engine/base engine/prune
+engine/config engine/base engine/notify engine/prune
 engine/schedule engine/base engine/db engine/notify engine/config
 fs engine/base engine/codec engine/crypto engine/object engine/anvil engine/store engine/snapshot engine/db engine/prune engine/config
 tools *

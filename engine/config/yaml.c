@@ -41,6 +41,16 @@ char *ydoc_strndup(struct ydoc *y, const char *s, size_t n, struct err *e)
 	return p;
 }
 
+int ydoc_note(struct yaml_note **v, size_t *n, struct yaml_note note, struct err *e)
+{
+	struct yaml_note *p = realloc(*v, (*n + 1) * sizeof *p);
+	if (!p)
+		return err_set(e, E_NOMEM, 0, "no memory for a configuration");
+	*v = p;
+	p[(*n)++] = note;
+	return 0;
+}
+
 void ydoc_free(struct ydoc *y)
 {
 	if (!y)
@@ -49,6 +59,7 @@ void ydoc_free(struct ydoc *y)
 		free(y->blocks[i]);
 	free(y->blocks);
 	free(y->unset);
+	free(y->mended);
 	free(y);
 }
 
@@ -190,10 +201,16 @@ const struct yaml_node *ydoc_root(const struct ydoc *y)
 	return y->root;
 }
 
-const struct yaml_unset *ydoc_unset_list(const struct ydoc *y, size_t *ret_n)
+const struct yaml_note *ydoc_unset(const struct ydoc *y, size_t *ret_n)
 {
 	*ret_n = y->n_unset;
 	return y->unset;
+}
+
+const struct yaml_note *ydoc_mended(const struct ydoc *y, size_t *ret_n)
+{
+	*ret_n = y->n_mended;
+	return y->mended;
 }
 
 const struct yaml_node *ydoc_get(const struct yaml_node *map, const char *key)

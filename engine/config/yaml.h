@@ -58,8 +58,8 @@ struct yaml_node {
 
 struct ydoc;
 
-/* A variable that is not set and has no default. */
-struct yaml_unset {
+/* A variable that is not set and has no default; or (name NULL) a line that was mended. */
+struct yaml_note {
 	const char *name, *file;
 	unsigned line;
 };
@@ -84,7 +84,10 @@ void ydoc_free(struct ydoc *y); /* NULL is fine */
 
 /* An empty file is an empty map. */
 const struct yaml_node *ydoc_root(const struct ydoc *y);
-const struct yaml_unset *ydoc_unset_list(const struct ydoc *y, size_t *ret_n);
+/* Lines that are not YAML as they stand, but a list item with a command in it: - echo "failed: x". They
+ * were read as if the whole item stood in quotes. */
+const struct yaml_note *ydoc_mended(const struct ydoc *y, size_t *ret_n);
+const struct yaml_note *ydoc_unset(const struct ydoc *y, size_t *ret_n);
 
 /* The value of a key; NULL when the map (or NULL, or another kind) has no such key. */
 const struct yaml_node *ydoc_get(const struct yaml_node *map, const char *key);

@@ -18,17 +18,6 @@ static const char *look_up(struct ydoc *y, const char *name)
 	return y->opt.env ? y->opt.env(y->opt.ctx, name) : getenv(name);
 }
 
-static int note_unset(struct ydoc *y, const char *name, const char *file, unsigned line,
-	struct err *e)
-{
-	struct yaml_unset *v = realloc(y->unset, (y->n_unset + 1) * sizeof *v);
-	if (!v)
-		return err_set(e, E_NOMEM, 0, "no memory for a configuration");
-	y->unset = v;
-	v[y->n_unset++] = (struct yaml_unset){name, file, line};
-	return 0;
-}
-
 /* `p` is behind "${". Appends the value and moves behind "}". A text that is no variable ("${" in
  * a shell's own syntax) stays as it is. */
 static int one_variable(struct ydoc *y, const char **p, struct buf *out, const char *file,
@@ -57,7 +46,7 @@ static int one_variable(struct ydoc *y, const char **p, struct buf *out, const c
 			"the variable %s is not set in the environment (a default is given as "
 			"${%s:-default})", name, name);
 	if (!value) {
-		int r = note_unset(y, name, file, line, e);
+		int r = ydoc_note(&y->unset, &y->n_unset, (struct yaml_note){name, file, line}, e);
 		return r < 0 ? r : buf_add(out, "${", 2, e);
 	}
 	*p = close + 1;

@@ -13,8 +13,8 @@ struct ydoc {
 	void **blocks; /* everything the tree is made of */
 	size_t n_blocks;
 	const struct yaml_node *root;
-	struct yaml_unset *unset;
-	size_t n_unset;
+	struct yaml_note *unset, *mended;
+	size_t n_unset, n_mended;
 	/* While loading. */
 	struct yaml_options opt;
 	unsigned n_files, weight;
@@ -38,6 +38,12 @@ int ydoc_charge(struct ydoc *y, unsigned weight, const char *file, unsigned line
 /* Variables in a scalar. Returns the text itself when there are none. */
 int ydoc_expand(struct ydoc *y, const char *text, const char *file, unsigned line,
 	const char **ret, struct err *e) MUST_CHECK;
+/* Put list items that hold an open quote at a ": " in quotes as a whole. Tells the lines of the first
+ * `most` of them; the others stay. */
+int ydoc_mend(struct span text, struct buf *out, unsigned *lines, size_t most, size_t *ret_n,
+	struct err *e) MUST_CHECK;
+/* Append to a list of notes. */
+int ydoc_note(struct yaml_note **v, size_t *n, struct yaml_note note, struct err *e) MUST_CHECK;
 /* Make a map of its own pairs and what stands under `<<`. */
 int ydoc_merge_keys(struct ydoc *y, struct yaml_node *map, struct err *e) MUST_CHECK;
 

@@ -7,6 +7,8 @@
 
 #include "engine/base/cleanup.h"
 
+#define MENDED_MAX 32
+
 struct anchor {
 	const char *name;
 	const struct yaml_node *node;
@@ -383,8 +385,8 @@ static int read_document(struct reader *rd, struct yaml_node **ret, struct err *
 	return r;
 }
 
-int ydoc_read(struct ydoc *y, struct span text, const char *name, struct yaml_node **ret,
-	struct err *e)
+static int read_text(struct ydoc *y, struct span text, const char *name, struct yaml_node **ret,
+	bool *ret_syntax, struct err *e)
 {
 	struct reader rd = {.y = y, .file = name};
 	if (!yaml_parser_initialize(&rd.parser))
@@ -392,9 +394,33 @@ int ydoc_read(struct ydoc *y, struct span text, const char *name, struct yaml_no
 	yaml_parser_set_encoding(&rd.parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&rd.parser, text.p ? text.p : (const uint8_t *)"", text.n);
 	int r = read_document(&rd, ret, e);
+	*ret_syntax = r < 0 && rd.parser.error != YAML_NO_ERROR;
 	if (rd.have)
 		yaml_event_delete(&rd.ev);
 	yaml_parser_delete(&rd.parser);
 	free(rd.anchors);
 	return r;
+}
+
+int ydoc_read(struct ydoc *y, struct span text, const char *name, struct yaml_node **ret,
+	struct err *e)
+{
+	CLEANUP_BUF struct buf mended = BUF_INIT;
+	unsigned lines[MENDED_MAX];
+	size_t n;
+	bool syntax;
+	struct err first = ERR_INIT, second = ERR_INIT;
+	int r = read_text(y, text, name, ret, &syntax, &first);
+	if (r < 0 && syntax && ydoc_mend(text, &mended, lines, MENDED_MAX, &n, &second) == 0 && n) {
+		r = read_text(y, buf_span(&mended), name, ret, &syntax, &second);
+		for (size_t i = 0; r == 0 && i < n; i++)
+			r = ydoc_note(&y->mended, &y->n_mended,
+				(struct yaml_note){NULL, name, lines[i]}, &first);
+		/* When mending did not help, the text as it stands is what is to be talked about. */
+		if (r < 0 && !syntax && first.code != E_NOMEM)
+			first = second;
+	}
+	if (r < 0 && e)
+		*e = first;
+	return r < 0 ? first.code : 0;
 }

@@ -436,7 +436,7 @@ static int take_dir(struct walk *w, int dirfd, const char *name, const struct en
 		w->counts.unreadable++;
 		return 0;
 	}
-	if (filter_is_cache_dir(w->opt->filter, fd)) {
+	if (filter_skips_contents(w->opt->filter, fd)) {
 		it->en.partial = true;
 		return 0;
 	}

@@ -104,7 +104,7 @@ static void test_variables(void **state)
 	OK(ydoc_parse(&y, text("a: p/${NOT_SET}/${A}\n"), "f.yaml", &lenient, e));
 	assert_string_equal(ydoc_get(ydoc_root(y), "a")->text, "p/${NOT_SET}/alpha");
 	size_t n;
-	const struct yaml_unset *u = ydoc_unset_list(y, &n);
+	const struct yaml_note *u = ydoc_unset(y, &n);
 	assert_int_equal(n, 1);
 	assert_string_equal(u[0].name, "NOT_SET");
 	assert_int_equal(u[0].line, 1);
@@ -256,6 +256,28 @@ static void test_merge_key(void **state)
 	ydoc_free(y);
 }
 
+static void test_mended(void **state)
+{
+	(void)state;
+	/* Inside a block of text, the same line is text. */
+	struct ydoc *y = parsed("script: |\n  - echo \"kept: as it is\"\nrun:\n  - echo \"it's: {x}\"  \n  - plain\n");
+	const struct yaml_node *r = ydoc_root(y);
+	size_t n;
+	assert_string_equal(ydoc_get(r, "script")->text, "- echo \"kept: as it is\"\n");
+	assert_string_equal(ydoc_get(r, "run")->v[0].value->text, "echo \"it's: {x}\"");
+	assert_int_equal(ydoc_mended(y, &n)[0].line, 4);
+	assert_int_equal(n, 1);
+	ydoc_free(y);
+	/* What is YAML is left alone. */
+	y = parsed("run:\n  - it's: fine\n  - 'a: b'\n");
+	assert_int_equal(ydoc_get(ydoc_root(y), "run")->v[0].value->kind, YAML_MAP);
+	(void)ydoc_mended(y, &n);
+	assert_int_equal(n, 0);
+	ydoc_free(y);
+	refused("run:\n  - echo \"a: {b}\"\nx: [\n", "f.yaml:4: not valid YAML");
+	refused("run:\n  - echo \"a: {b}\"\nx: 1\nx: 2\n", "f.yaml:4: 'x' is here twice");
+}
+
 static void test_nearest(void **state)
 {
 	(void)state;
@@ -274,7 +296,8 @@ int main(void)
 		cmocka_unit_test(test_tree), cmocka_unit_test(test_values),
 		cmocka_unit_test(test_variables), cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_limits), cmocka_unit_test(test_include),
-		cmocka_unit_test(test_merge_key), cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_merge_key), cmocka_unit_test(test_mended),
+		cmocka_unit_test(test_nearest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,6 +63,9 @@ static int parse(struct cli *cli, int argc, char **argv, struct args *a, struct 
 	static const struct option options[] = {{"tag", required_argument, NULL, 't'},
 		{"exclude", required_argument, NULL, 'x'},
 		{"exclude-file", required_argument, NULL, 'X'},
+		{"exclude-borg", required_argument, NULL, 'b'},
+		{"exclude-borg-file", required_argument, NULL, 'B'},
+		{"exclude-if-present", required_argument, NULL, 'p'},
 		{"exclude-caches", no_argument, NULL, 'c'},
 		{"one-file-system", no_argument, NULL, '1'}, {"dry-run", no_argument, NULL, 'n'},
 		{"level", required_argument, NULL, 'l'},
@@ -82,6 +85,15 @@ static int parse(struct cli *cli, int argc, char **argv, struct args *a, struct 
 			break;
 		case 'X':
 			r = filter_add_file(&a->filter, optarg, e);
+			break;
+		case 'b':
+			r = filter_add_borg(&a->filter, optarg, e);
+			break;
+		case 'B':
+			r = filter_add_borg_file(&a->filter, optarg, e);
+			break;
+		case 'p':
+			r = filter_add_marker(&a->filter, optarg, e);
 			break;
 		case 'c':
 			a->filter.caches = true;
@@ -154,6 +166,8 @@ const struct command command_snapshot = {"snapshot", run,
 	"  --tag T            mark the snapshot; may be given more than once\n"
 	"  --exclude GLOB     leave out what matches: a name (*.tmp), or with a '/' a path\n"
 	"  --exclude-file F   patterns from a file, one a line\n"
+	"  --exclude-if-present NAME  leave out the contents of directories that hold NAME\n"
+	"  --exclude-borg P, --exclude-borg-file F  patterns in borg's words (fm:, sh:, pp:, pf:)\n"
 	"  --exclude-caches   leave out the contents of directories with a CACHEDIR.TAG\n"
 	"  --one-file-system  do not enter other file systems\n"
 	"  -n, --dry-run      only say what would be looked at\n"
