@@ -52,6 +52,8 @@ extern const struct command command_cat;
 extern const struct command command_find;
 extern const struct command command_diff;
 extern const struct command command_tag;
+extern const struct command command_forget;
+extern const struct command command_undelete;
 extern const struct command command_restore;
 extern const struct command command_export;
 extern const struct command command_check;

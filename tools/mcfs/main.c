@@ -17,6 +17,8 @@ static const struct command *const commands[] = {
 	&command_find,
 	&command_diff,
 	&command_tag,
+	&command_forget,
+	&command_undelete,
 	&command_restore,
 	&command_export,
 	&command_check,
