@@ -26,6 +26,9 @@ int exact_deflate_new(struct exact_deflate **ret, struct err *e)
 	struct exact_deflate *d = calloc(1, sizeof *d);
 	if (!d)
 		return err_set(e, E_NOMEM, 0, "no memory for %zu bytes", sizeof *d);
+#ifdef __x86_64__
+	d->index.avx2 = __builtin_cpu_supports("avx2");
+#endif
 	*ret = d;
 	return 0;
 }

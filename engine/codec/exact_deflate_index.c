@@ -7,7 +7,7 @@
  * chain. Position 0 is never entered: zlib's 0 means "none". */
 #include "engine/codec/exact_deflate_internal.h"
 
-enum { FAR = 32768, BATCH = 16 };
+enum { FAR = 32768, BLOCK = 512 };
 
 /* Bring what was seen FAR or more before `v` to exactly FAR, lest it be taken for new when the
  * positions have come full circle. FAR is beyond every match, so it also says "never seen". */
@@ -125,52 +125,115 @@ static inline void enter(struct ed_index *x, uint32_t g, size_t pos)
 	x->back4[pos % ED_RING] = (uint16_t)(v - s4);
 }
 
-typedef uint8_t bytes8 __attribute__((vector_size(8)));
-typedef uint16_t words8 __attribute__((vector_size(16)));
+/* ---- hashes of many positions at once ---- */
 
-static inline words8 load8(const uint8_t *p)
-{
-	bytes8 v;
-	memcpy(&v, p, sizeof v);
-	return __builtin_convertvector(v, words8);
-}
-
-struct batch {
-	uint16_t h3[BATCH], h4[BATCH], not_run[BATCH];
+/* What is known of the positions of a block before they are entered. */
+struct block {
+	uint16_t h3[BLOCK], h4[BLOCK];
+	uint64_t run[BLOCK / 64]; /* a bit for each position where four bytes are equal */
 };
 
-/* Both hashes of the positions from p on, and what is 0 where a run starts; eight at a time. */
-static inline void hash_batch(const uint8_t *p, struct batch *b)
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef uint16_t words16 __attribute__((vector_size(32)));
+
+static inline __attribute__((always_inline)) uint32_t mask_of(bytes16 v)
 {
-	for (unsigned i = 0; i < BATCH; i += 8, p += 8) {
-		words8 b0 = load8(p), b1 = load8(p + 1), b2 = load8(p + 2), b3 = load8(p + 3);
-		words8 h3 = (b0 << 10 ^ b1 << 5 ^ b2) & (ED_HASH_SIZE - 1);
-		words8 h4 = ((b0 | b1 << 8) * 0x9E35 + (b2 | b3 << 8) * 0x79B1) >>
-			    (16 - ED_HASH4_BITS);
-		words8 not_run = (b0 ^ b1) | (b0 ^ b2) | (b0 ^ b3);
+#ifdef __SSE2__
+	return (uint32_t)__builtin_ia32_pmovmskb128((__attribute__((vector_size(16))) char)v);
+#else
+	uint32_t mask = 0;
+	for (unsigned i = 0; i < 16; i++)
+		mask |= (uint32_t)(v[i] & 1) << i;
+	return mask;
+#endif
+}
+
+/* Positions from p on, n rounded up to 16; reads up to three bytes behind them. */
+static inline __attribute__((always_inline)) void hash_16s(
+	const uint8_t *p, size_t n, struct block *b)
+{
+	for (size_t i = 0; i < n; i += 16, p += 16) {
+		bytes16 v[4];
+		for (unsigned k = 0; k < 4; k++)
+			memcpy(&v[k], p + k, sizeof v[k]);
+		words16 b0 = __builtin_convertvector(v[0], words16);
+		words16 b1 = __builtin_convertvector(v[1], words16);
+		words16 b2 = __builtin_convertvector(v[2], words16);
+		words16 b3 = __builtin_convertvector(v[3], words16);
+		words16 h3 = (b0 << 10 ^ b1 << 5 ^ b2) & (ED_HASH_SIZE - 1);
+		words16 h4 = ((b0 | b1 << 8) * 0x9E35 + (b2 | b3 << 8) * 0x79B1) >>
+			     (16 - ED_HASH4_BITS);
 		memcpy(b->h3 + i, &h3, sizeof h3);
 		memcpy(b->h4 + i, &h4, sizeof h4);
-		memcpy(b->not_run + i, &not_run, sizeof not_run);
+		uint64_t run = mask_of((bytes16)((v[0] == v[1]) & (v[1] == v[2]) & (v[2] == v[3])));
+		b->run[i / 64] = (i % 64 ? b->run[i / 64] : 0) | run << i % 64;
 	}
 }
 
-/* Enter positions from pos on, up to `stop` at most, until a run or the end of a batch. */
-static size_t enter_batch(struct ed_index *x, const uint8_t *in, size_t pos, size_t stop)
+static void hash_plain(const uint8_t *p, size_t n, struct block *b)
 {
-	struct batch b;
-	hash_batch(in + pos, &b);
-	size_t n = stop - pos < BATCH ? stop - pos : BATCH;
-	uint32_t v = x->base + (uint32_t)pos;
-	for (size_t i = 0; i < n && b.not_run[i]; i++, v++) {
-		unsigned h3 = b.h3[i], h4 = b.h4[i];
+	hash_16s(p, n, b);
+}
+
+#ifdef __x86_64__
+static __attribute__((target("avx2"))) void hash_avx2(const uint8_t *p, size_t n, struct block *b)
+{
+	hash_16s(p, n, b);
+}
+#endif
+
+/* Where the first run at or behind i starts; n if there is none before. */
+static inline size_t next_run(const struct block *b, size_t i, size_t n)
+{
+	for (; i < n; i = (i | 63) + 1) {
+		uint64_t left = b->run[i / 64] >> i % 64;
+		if (left) {
+			i += (unsigned)__builtin_ctzll(left);
+			break;
+		}
+	}
+	return i < n ? i : n;
+}
+
+/* Enter the positions [i, end) of the block that begins at `pos`; none of them starts a run. */
+static inline void enter_many(
+	struct ed_index *x, const struct block *b, size_t pos, size_t i, size_t end)
+{
+	uint32_t *at3 = x->at3 + pos % ED_RING;
+	uint16_t *back4 = x->back4 + pos % ED_RING;
+	uint32_t v = (x->base + (uint32_t)(pos + i)) << 16;
+	for (; i < end; i++, v += 1 << 16) {
+		unsigned h3 = b->h3[i], h4 = b->h4[i];
 		uint32_t s3 = x->seen3[h3];
 		uint16_t s4 = x->seen4[h4];
-		x->seen3[h3] = v << 16 | (uint16_t)(s3 + 1);
-		x->seen4[h4] = (uint16_t)v;
-		x->at3[(pos + i) % ED_RING] = s3;
-		x->back4[(pos + i) % ED_RING] = (uint16_t)(v - s4);
+		x->seen3[h3] = v | (uint16_t)(s3 + 1);
+		x->seen4[h4] = (uint16_t)(v >> 16);
+		at3[i] = s3;
+		back4[i] = (uint16_t)((v >> 16) - s4);
 	}
-	return v - x->base;
+}
+
+/* Enter up to BLOCK positions from `pos` on, all before `stop`, or more when a run begins among
+ * them. Returns the position behind the last one entered. Reads up to BLOCK + 18 bytes. */
+static size_t enter_block(struct ed_index *x, const uint8_t *in, size_t n, size_t pos, size_t stop)
+{
+	struct block b;
+	size_t room = ED_RING - pos % ED_RING, many = stop - pos < room ? stop - pos : room;
+	if (many > BLOCK)
+		many = BLOCK;
+#ifdef __x86_64__
+	if (x->avx2)
+		hash_avx2(in + pos, many, &b);
+	else
+#endif
+		hash_plain(in + pos, many, &b);
+	size_t i = 0;
+	while (i < many) {
+		size_t run = next_run(&b, i, many);
+		enter_many(x, &b, pos, i, run);
+		i = run < many ? enter_run(x, in, n, pos + run) - pos : run;
+	}
+	return pos + i;
 }
 
 void ed_index_more(struct ed_index *x, const uint8_t *in, size_t n)
@@ -179,14 +242,16 @@ void ed_index_more(struct ed_index *x, const uint8_t *in, size_t n)
 	size_t stop = n - pos > ED_AHEAD + 3 ? pos + ED_AHEAD : n < 3 ? 0 : n - 3;
 	uint32_t base = x->base;
 	advance(x, base + (uint32_t)pos);
+	/* Vectors read up to 18 bytes behind the last position. */
+	size_t wide = n > 18 ? n - 18 : 0;
+	if (wide > stop)
+		wide = stop;
+	while (pos < wide)
+		pos = enter_block(x, in, n, pos, wide);
 	while (pos < stop) {
 		uint32_t g = ed_load32(in + pos);
 		if (ed_is_run(g)) {
 			pos = enter_run(x, in, n, pos);
-			continue;
-		}
-		if (n - pos >= BATCH + 3) {
-			pos = enter_batch(x, in, pos, stop);
 			continue;
 		}
 		enter(x, g, pos++);

@@ -107,6 +107,7 @@ struct ed_index {
 	uint32_t swept;	 /* seen positions are no older than this less 32768 */
 	uint32_t base;	 /* what is added to input positions; reduced modulo 65536 when stored */
 	size_t end;	 /* positions before it are entered */
+	bool avx2;	 /* the processor has it */
 };
 
 struct exact_deflate {

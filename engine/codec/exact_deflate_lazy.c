@@ -28,6 +28,8 @@ struct query {
 	uint16_t ord;
 };
 
+/* A query is passed by value to what is not inlined, so that it can live in registers. */
+
 /* How many chain entries zlib has looked at when it comes to the one at this distance. Positions
  * within a run have no ordinal of their own, but the third last of a run has; `lead` is how far
  * ahead that is. */
@@ -57,20 +59,22 @@ static inline uint32_t reach_of(size_t pos)
 /* At the largest distance only the first chain entry counts, and not from where zlib's window
  * begins. */
 static __attribute__((noinline)) bool edge_usable(
-	const struct parse *s, const struct query *q, unsigned entries)
+	const struct parse *s, size_t pos, unsigned entries)
 {
-	ed_slide(s->d, q->pos);
-	return entries == 1 && q->pos - ED_MAX_DIST != s->d->window_base;
+	ed_slide(s->d, pos);
+	return entries == 1 && pos - ED_MAX_DIST != s->d->window_base;
 }
 
 /* Entry for entry as zlib does it: the way out when the short cuts take longer. */
 static __attribute__((noinline)) struct match search_slowly(
-	const struct parse *s, const struct query *q, struct match m)
+	const struct parse *s, struct query query, struct match m)
 {
+	const struct query *q = &query;
 	uint32_t dist = back3(s, q->pos);
 	while (dist <= q->reach) {
 		unsigned entries = entries_to(s, q, dist, 0);
-		if (entries > q->limit || (dist == ED_MAX_DIST && !edge_usable(s, q, entries)))
+		if (entries > q->limit ||
+			(dist == ED_MAX_DIST && !edge_usable(s, q->pos, entries)))
 			break;
 		unsigned len = ed_common(q->p - dist, q->p, q->max);
 		if (len > m.len && len > ED_MIN_MATCH) {
@@ -121,9 +125,10 @@ static const struct ed_run *run_before(const struct ed_index *x, const struct ed
 /* The same for a position that has `ahead` bytes of the run r ahead, by the list of runs. Of an
  * earlier run only one position can give the longest match: the one with as much of the run ahead
  * as there is here, or its start if it is shorter. Stops at a match of `enough`. */
-static struct match search_runs(const struct parse *s, const struct query *q, struct match m,
-	const struct ed_run *r, unsigned ahead, unsigned enough)
+static __attribute__((noinline)) struct match search_runs(const struct parse *s,
+	struct query query, struct match m, const struct ed_run *r, unsigned ahead, unsigned enough)
 {
+	const struct query *q = &query;
 	unsigned want = ahead < q->nice ? ahead : q->nice;
 	size_t lowest = q->pos - q->reach;
 	while (m.len < enough && (r = run_before(s->x, r))) {
@@ -163,6 +168,7 @@ static inline __attribute__((always_inline)) struct match search4(const struct p
 {
 	uint32_t first = ed_load32(q->p), tail;
 	unsigned k = lead, tail_at = lead, steps = q->limit + 8;
+	const uint16_t *back = s->x->back4;
 	if (m.len > ED_MIN_MATCH) {
 		tail_at = m.len - ED_MIN_MATCH;
 		if (!ed_is_run(ed_load32(q->p + tail_at)))
@@ -172,16 +178,19 @@ static inline __attribute__((always_inline)) struct match search4(const struct p
 			k = tail_at - 1;
 	}
 	tail = ed_load32(q->p + tail_at);
-	uint32_t dist = back4(s, q->pos + k);
+	/* `at` is where in the ring the chain is: behind the candidate by k. */
+	uint16_t at = (uint16_t)(q->pos + k), step = back[at];
+	uint32_t dist = step;
 	while (dist <= q->reach) {
 		const uint8_t *c = q->p - dist;
-		uint32_t next = dist + back4(s, q->pos + k - dist);
+		at = (uint16_t)(at - step);
+		step = back[at];
 		if (ed_load32(c + tail_at) == tail && ed_load32(c) == first) {
 			unsigned len = 4 + ed_common(c + 4, q->p + 4, q->max - 4);
 			if (len > m.len) {
 				unsigned entries = entries_to(s, q, dist, lead);
 				if (entries > q->limit ||
-					(dist == ED_MAX_DIST && !edge_usable(s, q, entries)))
+					(dist == ED_MAX_DIST && !edge_usable(s, q->pos, entries)))
 					break;
 				m = (struct match){len, dist};
 				if (len >= q->nice)
@@ -189,16 +198,16 @@ static inline __attribute__((always_inline)) struct match search4(const struct p
 				tail_at = len - ED_MIN_MATCH;
 				tail = ed_load32(q->p + tail_at);
 				uint32_t other = back4(s, q->pos + tail_at);
-				if (!ed_is_run(tail) && other > next) {
-					k = tail_at;
-					next = other;
+				if (!ed_is_run(tail) && other > dist + step) {
+					at = (uint16_t)(q->pos + tail_at - dist);
+					step = (uint16_t)(other - dist);
 				}
 			}
 		}
-		dist = next;
+		dist += step;
 		if (--steps == 0)
-			return r ? search_runs(s, q, m, r, lead + 3, q->nice)
-				 : search_slowly(s, q, m);
+			return r ? search_runs(s, *q, m, r, lead + 3, q->nice)
+				 : search_slowly(s, *q, m);
 	}
 	return m;
 }
@@ -206,8 +215,9 @@ static inline __attribute__((always_inline)) struct match search4(const struct p
 /* The same for a position in a run. Once a match as long as the run is known, a longer one must
  * have what follows the run too. */
 static __attribute__((noinline)) struct match search_run(
-	const struct parse *s, struct query *q, struct match m)
+	const struct parse *s, struct query query, struct match m)
 {
+	struct query *q = &query;
 	const struct ed_run *r = run_at(s->x, q->pos);
 	unsigned ahead = r->end - q->pos < q->max ? (unsigned)(r->end - q->pos) : q->max;
 
@@ -218,7 +228,7 @@ static __attribute__((noinline)) struct match search_run(
 		if (q->pos > r->start)
 			m = (struct match){ahead, 1};
 		else
-			m = search_runs(s, q, m, r, ahead, ahead < q->nice ? ahead : q->nice);
+			m = search_runs(s, *q, m, r, ahead, ahead < q->nice ? ahead : q->nice);
 	}
 	if (m.len < ahead || m.len >= q->nice)
 		return m;
@@ -244,7 +254,7 @@ static struct match search_first(const struct parse *s, size_t pos)
 	struct query q = ask(s, pos, m.len);
 	if (q.max > ED_MIN_MATCH) {
 		if (ed_is_run(ed_load32(q.p)))
-			m = search_run(s, &q, m);
+			m = search_run(s, q, m);
 		else if (back4(s, pos) <= q.reach)
 			m = search4(s, &q, m, NULL, 0);
 	}
@@ -269,7 +279,7 @@ static struct match search_better(const struct parse *s, size_t pos, unsigned be
 	struct match m = {best, 0};
 	struct query q = ask(s, pos, best);
 	if (ed_is_run(ed_load32(q.p)))
-		return search_run(s, &q, m);
+		return search_run(s, q, m);
 	return search4(s, &q, m, NULL, 0);
 }
 

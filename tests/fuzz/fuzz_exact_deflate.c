@@ -2,7 +2,8 @@
  *
  * Byte 0: level (1 to 9, six is preferred), wrapping in the high bits. Byte 1: how the rest is
  * read. Even: the rest is the data. Odd: the rest is a program that makes it, so that short inputs
- * reach long runs, far copies and block ends, see expand(); two bits limit how much it makes. */
+ * reach long runs, far copies and block ends, see expand(); two bits limit how much it makes, one
+ * turns to the code without AVX2 where there is another. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include <zlib.h>
 
 #include "engine/base/buf.h"
-#include "engine/codec/exact_deflate.h"
+#include "engine/codec/exact_deflate_internal.h"
 
 enum { MAX_DATA = 150000 };
 
@@ -121,6 +122,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		return 0;
 	if (!work && exact_deflate_new(&work, NULL) < 0)
 		exit(1);
+#ifdef __x86_64__
+	work->index.avx2 = !(p[1] & 8) && __builtin_cpu_supports("avx2");
+#endif
 	int level = p[0] % 16 >= 9 ? 6 : 1 + p[0] % 16;
 	enum exact_wrap wrap = (enum exact_wrap)((p[0] >> 4) % 3);
 	size_t len = n - 2;
