@@ -2,7 +2,7 @@
 # under ThreadSanitizer as well. A small cache makes it give way all the time.
 . "$(dirname "$0")/lib.sh"
 
-seconds=${MCFS_SANITIZED:+12}
+seconds=6
 expect 0 "$MCFS" -s "$MCFS_STORE" init
 expect 0 "$MCFS_DEMO_WORLD" create "$work/src/world" --regions 1
 head -c 9000000 /dev/urandom >"$work/src/noise"
@@ -25,7 +25,7 @@ for size in 16M 256M; do
 	for threads in 8 2; do
 		check "$threads readers, cache $size"
 		expect 0 "$FS_TOOL" random "$mnt/snapshots/latest/src" "$want" \
-			"${seconds:-6}" $threads $((RANDOM + 1))
+			$seconds $threads $((RANDOM + 1))
 		sed 's/^/	/' "$work/stdout"
 	done
 	check "listings and the chunk view meanwhile"
