@@ -51,6 +51,11 @@ bool crypto_equal(const void *a, const void *b, size_t n)
 	return sodium_memcmp(a, b, n) == 0;
 }
 
+void digest_of(struct span s, uint8_t out[DIGEST_BYTES])
+{
+	crypto_generichash(out, DIGEST_BYTES, s.p, s.n, NULL, 0);
+}
+
 static void derive(const uint8_t master[KEY_BYTES], const char *purpose, const struct id *store,
 	void *out, size_t n)
 {

@@ -354,5 +354,16 @@ int db_changes(struct db *d, uint64_t *ret, struct err *e)
 
 int db_shrink(struct db *d, struct err *e)
 {
-	return db_exec(d, "PRAGMA incremental_vacuum", e);
+	int64_t left = 0, before;
+	int r = pragma(d, "PRAGMA freelist_count", &left, e);
+	/* A piece at a time: pages that move go through the journal, which needs room as well. */
+	while (r == 0 && left > 0) {
+		before = left;
+		r = db_exec(d, "PRAGMA incremental_vacuum(4096)", e);
+		if (r == 0)
+			r = pragma(d, "PRAGMA freelist_count", &left, e);
+		if (left >= before)
+			break;
+	}
+	return r;
 }

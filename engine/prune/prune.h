@@ -44,8 +44,8 @@ struct prune_options {
 	const char *state_dir; /* copied */
 	const char *world;     /* the world's folder; copied */
 	const struct log *log; /* copied; NULL: silence. Told: what recovery settled, what was kept */
-	/* Called for each chunk as it is settled, from the calling thread, with the lock held: no
-	 * calls back into this struct prune. May be NULL. detail: a reason in words, or "". */
+	/* Called for each chunk as it is settled, from the calling thread, with locks held: no calls back
+	 * into this struct prune or its trash. May be NULL. detail: a reason in words, or "". */
 	void (*on_chunk)(void *ctx, const char *dimension, int32_t x, int32_t z,
 		enum prune_outcome o, const char *detail);
 	void *ctx;
@@ -55,7 +55,7 @@ struct prune_options {
 struct prune_result {
 	uint64_t done, deferred, cancelled, absent, saved_since, damaged, occupied;
 	uint64_t payload_bytes; /* moved into or out of the trash */
-	uint64_t freed_bytes;	/* of whole sectors that became free, and removed files' headers */
+	uint64_t freed_bytes;	/* on the disk: whole sectors that became free, removed files */
 	uint64_t used_bytes;	/* of sectors that were taken */
 	uint64_t files_removed, files_made;
 };

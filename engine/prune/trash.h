@@ -15,7 +15,7 @@
 
 #include <stdbool.h>
 
-#include "engine/anvil/region.h"
+#include "engine/anvil/region_edit.h"
 #include "engine/base/log.h"
 
 /* A chunk is one unit of up to three parts, in the files of the same name in its dimension's
@@ -23,17 +23,7 @@
 enum part_kind { PART_REGION, PART_ENTITIES, PART_POI, N_PARTS };
 extern const char *const part_folder[N_PARTS]; /* "region", "entities", "poi" */
 
-/* One part as it stands in a region file (and .mcc). */
-struct chunk_part {
-	bool present;
-	bool raw;		 /* it is damaged: `record` is all bytes of its sectors, as far as the
-				  * file goes, and not a record */
-	struct region_entry entry; /* of the header: sector and count as they were, time stamp.
-				  * For prune_put(): sector 0 = no place is preferred; count is ignored */
-	struct buf record;	 /* u32 BE length, type byte, stream */
-	bool has_mcc;
-	struct buf mcc; /* the .mcc file's bytes, when the type byte has CHUNK_EXTERNAL */
-};
+/* Its parts as they stand in the files: region_edit.h. */
 struct chunk_parts {
 	struct chunk_part part[N_PARTS];
 };
@@ -64,6 +54,7 @@ struct trash_item {
 	uint32_t timestamp; /* of the region part, else the first part's: the game's last save */
 	bool damaged;	 /* pruned as such, on request */
 	bool replace;	 /* RESTORE_WAITS, RESTORING: a chunk that is there goes to the trash first */
+	bool copy;	 /* RESTORE_WAITS, RESTORING: given to prune_put(), it was never in this world */
 };
 void trash_item_free(struct trash_item *it);
 #define CLEANUP_ITEM __attribute__((cleanup(trash_item_free)))

@@ -1,0 +1,98 @@
+/* trash_internal.h - rows of the trash, for what changes worlds (prune*.c). All calls but those that say
+ * so are for who holds t->m; changes are for between trash_begin() and trash_commit(). */
+#ifndef MCFS_PRUNE_TRASH_INTERNAL_H
+#define MCFS_PRUNE_TRASH_INTERNAL_H
+
+#include <pthread.h>
+
+#include "engine/crypto/crypto.h"
+#include "engine/db/db.h"
+#include "engine/prune/trash.h"
+
+struct trash {
+	pthread_mutex_t m;
+	struct db *db;
+	char *path;
+	struct world_facts world;
+	struct log log;
+};
+
+/* Take the lock and begin a transaction; commit or roll back ends both. */
+int trash_begin(struct trash *t, struct err *e) MUST_CHECK;
+int trash_commit(struct trash *t, struct err *e) MUST_CHECK;
+void trash_rollback(struct trash *t);
+
+/* FLAG_COPY: it came from a snapshot; when it cannot be put in it need not stay. */
+enum { FLAG_DAMAGED = 1, FLAG_REPLACE = 2, FLAG_COPY = 4 };
+
+/* A row to be, or one that is. */
+struct new_item {
+	enum trash_state state;
+	const char *dimension, *folder;
+	int32_t x, z;
+	const char *why, *who;
+	unsigned flags;
+};
+/* With payload, unless the state is PRUNE_WAITS: then only entries and digests. */
+int trash_add(struct trash *t, const struct new_item *it, const struct chunk_parts *parts,
+	int64_t *ret_id, struct err *e) MUST_CHECK;
+int trash_set_state(struct trash *t, int64_t id, enum trash_state state, struct err *e) MUST_CHECK;
+int trash_set_replace(struct trash *t, int64_t id, struct err *e) MUST_CHECK;
+int trash_set_folder(struct trash *t, int64_t id, const char *folder, struct err *e) MUST_CHECK;
+int trash_delete(struct trash *t, int64_t id, struct err *e) MUST_CHECK;
+/* PRUNE_WAITS becomes PRUNING: the payload comes in. */
+int trash_fill(struct trash *t, int64_t id, const struct chunk_parts *parts,
+	struct err *e) MUST_CHECK;
+/* What is known of the parts of an item that waits: are these the same? */
+int trash_matches(struct trash *t, int64_t id, const struct chunk_parts *parts, bool *ret,
+	struct err *e) MUST_CHECK;
+int trash_load(struct trash *t, int64_t id, struct chunk_parts *ret, struct err *e) MUST_CHECK;
+/* One part; !present when it has none. */
+int trash_load_part(struct trash *t, int64_t id, int kind, struct chunk_part *ret,
+	struct err *e) MUST_CHECK;
+int trash_load_item(struct trash *t, int64_t id, struct trash_item *ret, struct err *e) MUST_CHECK;
+/* Delete or re-label what waits for a chunk: PRUNE_WAITS rows go, RESTORE_WAITS rows become KEPT. */
+int trash_drop_waiting(struct trash *t, const char *dimension, int32_t x, int32_t z,
+	uint64_t *ret_prune, uint64_t *ret_restore, struct err *e) MUST_CHECK;
+
+/* A list of ids. */
+struct id_list {
+	int64_t *v;
+	size_t n, cap;
+};
+int id_list_add(struct id_list *l, int64_t id, struct err *e) MUST_CHECK;
+void id_list_free(struct id_list *l);
+#define CLEANUP_IDS __attribute__((cleanup(id_list_free)))
+
+/* A region of a dimension's folder. */
+struct region_key {
+	char *dimension, *folder;
+	int32_t rx, rz;
+};
+void region_key_free(struct region_key *k);
+#define CLEANUP_KEY __attribute__((cleanup(region_key_free)))
+/* The first region that has items in this state, and these items, oldest first. *ret->folder is NULL when
+ * there is none. */
+int trash_first_region(struct trash *t, enum trash_state state, struct region_key *ret,
+	struct id_list *ids, struct err *e) MUST_CHECK;
+int trash_count(struct trash *t, unsigned states, uint64_t *ret, struct err *e) MUST_CHECK;
+
+/* A region file that was removed when its last chunk went. */
+struct gone_file {
+	bool found;
+	uint8_t header[REGION_HEADER];
+	struct stat st; /* size, owner, mode */
+};
+int trash_note_file(struct trash *t, const char *folder, enum part_kind kind, int32_t rx, int32_t rz,
+	const struct gone_file *f, struct err *e) MUST_CHECK;
+int trash_find_file(struct trash *t, const char *folder, enum part_kind kind, int32_t rx, int32_t rz,
+	struct gone_file *ret, struct err *e) MUST_CHECK;
+int trash_forget_file(struct trash *t, const char *folder, enum part_kind kind, int32_t rx,
+	int32_t rz, struct err *e) MUST_CHECK;
+
+/* A row of `SELECT CHUNK_COLUMNS FROM chunk`. */
+#define CHUNK_COLUMNS                                                                              \
+	"id, dim, folder, x, z, state, when_s, when_ns, why, who, bytes, stamp, flags"
+int trash_read_item(struct db_stmt *s, struct trash_item *ret, struct err *e) MUST_CHECK;
+
+#endif
