@@ -125,6 +125,8 @@ static void store_whole(void *arg, unsigned worker)
 	ingest_job_done(f, c, r, &e);
 }
 
+#define KEPT_MIN ((size_t)24 << 10) /* smaller streams share frames, and cost next to nothing */
+
 /* zlib and gzip streams that fill a file: level.dat, playerdata, maps, .mcc. */
 static enum form form_of(struct span s, const char *name)
 {
@@ -155,6 +157,8 @@ static int submit_whole(struct ingest_file *f, struct buf *data, const char *nam
 	j->has_base = old && old->kind == CONTENT_BLOB;
 	if (j->has_base)
 		j->base = old->name;
+	else if (j->form == FORM_STREAM && f->in->keep_new && j->data.len > KEPT_MIN)
+		j->form = FORM_STREAM_KEPT;
 	f->content.kind = CONTENT_BLOB;
 	/* Streams are inflated, and the older version with them. */
 	size_t bytes = j->data.len * (j->form == FORM_STREAM ? 24 : 3);

@@ -18,7 +18,7 @@ struct ingest {
 	struct pool *pool;
 	struct coder *coders; /* one a worker of the pool; the first is the caller's */
 	bool discard_slack;
-	bool keep_new; /* groups of chunks without an older version: as they are (FORM_GROUP_KEPT) */
+	bool keep_new; /* groups and streams without an older version: as they are */
 	size_t held; /* bytes of files in memory; guarded by the pool's lock */
 };
 

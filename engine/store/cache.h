@@ -12,7 +12,7 @@ struct plain {
 	uint32_t canon_len;
 	uint8_t form, depth;
 	uint8_t method;
-	bool kept; /* FORM_GROUP made of FORM_GROUP_KEPT: never the base of a difference */
+	bool kept; /* made of FORM_GROUP_KEPT or _STREAM_KEPT: never the base of a difference */
 	uint8_t base[BASE_BYTES]; /* what it is a delta of, when method says so */
 	uint32_t packed_len;	  /* what it takes in the store */
 	_Atomic unsigned refs;

@@ -209,10 +209,16 @@ static int encode_group(struct restreamer *rs, const struct keys *k, struct span
 	return rc < 0 ? rc : buf_add(plain, bodies.p, bodies.len, e);
 }
 
-int group_wrap(const struct keys *k, struct span canon, struct buf *plain, struct err *e)
+int form_wrap(const struct keys *k, enum form form, struct span canon, struct buf *plain,
+	struct err *e)
 {
 	int r = buf_reserve(plain, canon.n + GROUP_SLOTS * 16, e);
-	return r < 0 ? r : encode_group(NULL, k, canon, (struct span){NULL, 0}, plain, e);
+	if (r < 0)
+		return r;
+	if (form_named(form) == FORM_GROUP)
+		return encode_group(NULL, k, canon, (struct span){NULL, 0}, plain, e);
+	r = put_u8(plain, RECIPE_NONE, e);
+	return r < 0 ? r : buf_add(plain, canon.p, canon.n, e);
 }
 
 /* u8 recipe; with a side: var length and the side; then the inflated bytes. */
@@ -289,6 +295,7 @@ int form_decode(struct restreamer *rs, enum form form, struct span plain, size_t
 	switch (form) {
 	case FORM_RAW:
 	case FORM_GROUP_KEPT:
+	case FORM_STREAM_KEPT:
 		r = buf_add(canon, plain.p, plain.n, e);
 		break;
 	case FORM_STREAM:

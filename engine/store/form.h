@@ -5,8 +5,9 @@
  * FORM_STREAM  canonical is one zlib or gzip stream (level.dat, .mcc): plain = recipe + inflated.
  * FORM_GROUP   canonical is a bit mask of up to 32 payloads and the payloads as they stand in a
  *              region file; plain = a table and the payloads inflated.
- * FORM_GROUP_KEPT  the same canonical bytes under the same name as FORM_GROUP, stored as they are:
- *              quick to write and to restore, larger, and no base of a difference.
+ * FORM_GROUP_KEPT, FORM_STREAM_KEPT  the same canonical bytes under the same name as FORM_GROUP and
+ *              FORM_STREAM, stored as they are: quick to write and to restore, larger, and no base of
+ *              a difference.
  * Encoding proves every recipe it uses; a payload without one is kept verbatim. Decoding never
  * trusts a length that it has not checked. */
 #ifndef MCFS_STORE_FORM_H
@@ -17,12 +18,18 @@
 #include "engine/codec/restream.h"
 #include "engine/crypto/crypto.h"
 
-enum form { FORM_RAW = 1, FORM_STREAM = 2, FORM_GROUP = 3, FORM_GROUP_KEPT = 4 };
+enum form { FORM_RAW = 1, FORM_STREAM = 2, FORM_GROUP = 3, FORM_GROUP_KEPT = 4, FORM_STREAM_KEPT = 5 };
+
+static inline bool form_is_kept(unsigned form)
+{
+	return form == FORM_GROUP_KEPT || form == FORM_STREAM_KEPT;
+}
 
 /* The form that goes into a blob's name. */
 static inline uint8_t form_named(unsigned form)
 {
-	return form == FORM_GROUP_KEPT ? FORM_GROUP : (uint8_t)form;
+	return form == FORM_GROUP_KEPT ? FORM_GROUP
+	       : form == FORM_STREAM_KEPT ? FORM_STREAM : (uint8_t)form;
 }
 
 /* Payloads a group: 8, 16 or 32. Part of the format; docs/PERFORMANCE.md has what was measured. */
@@ -53,9 +60,10 @@ int form_encode(struct restreamer *rs, const struct keys *k, enum form form, str
 int form_decode(struct restreamer *rs, enum form form, struct span plain, size_t canon_len,
 	struct buf *canon, struct err *e) MUST_CHECK;
 
-/* The canonical bytes of a group as a plain form in which every payload is verbatim: FORM_GROUP_KEPT
- * for those who read tables. Appended; E_FORMAT when it is no group. */
-int group_wrap(const struct keys *k, struct span canon, struct buf *plain, struct err *e) MUST_CHECK;
+/* The canonical bytes of a kept form as the plain form of form_named() in which all is verbatim, for
+ * those who read tables. Appended; E_FORMAT when it is no group. */
+int form_wrap(const struct keys *k, enum form form, struct span canon, struct buf *plain,
+	struct err *e) MUST_CHECK;
 /* Read the table of a group's plain form. */
 int group_parse(struct span plain, struct group_slot slots[GROUP_SLOTS], struct err *e) MUST_CHECK;
 /* Append a slot's inflated NBT. E_FORMAT when it is kept verbatim (recipe RECIPE_NONE): then the

@@ -518,7 +518,7 @@ static bool has_base(struct index *ix, const struct blob_loc *l)
 	bool found = false;
 	while (!found && sqlite3_step(s) == SQLITE_ROW) {
 		struct blob_loc at;
-		found = read_row(s, &at, NULL) == 0 && at.form != FORM_GROUP_KEPT;
+		found = read_row(s, &at, NULL) == 0 && !form_is_kept(at.form);
 	}
 	sqlite3_reset(s);
 	return found;

@@ -729,13 +729,13 @@ static int decode_solid(struct store *s, struct coder *c, const struct blob_loc 
 	return r < 0 ? r : buf_add(out, frame->data.p + l->blob_off, l->plain_len, e);
 }
 
-/* From the bare bytes of a kept group to what WANT_TABLE asks for. */
+/* From the bare bytes of a kept form to what WANT_TABLE asks for. */
 static int wrap_kept(struct store *s, struct plain *p, struct err *e)
 {
 	struct buf canon = take_buf(&p->data);
-	int r = group_wrap(s->keys, buf_span(&canon), &p->data, e);
+	int r = form_wrap(s->keys, p->form, buf_span(&canon), &p->data, e);
 	buf_free(&canon);
-	p->form = FORM_GROUP;
+	p->form = form_named(p->form);
 	return r == E_FORMAT ? err_set(e, E_CORRUPT, 0, "a kept group of chunks is not well formed")
 			     : r;
 }
@@ -748,7 +748,7 @@ static int read_copy(struct store *s, struct coder *c, const struct name *name, 
 	int r = find_blob(s, c, name, nth, &l, &have, e);
 	if (r < 0)
 		return r;
-	if (l.form == FORM_GROUP_KEPT && want == WANT_BASE) {
+	if (form_is_kept(l.form) && want == WANT_BASE) {
 		char hex[2 * ID_BYTES + 1];
 		return err_set(e, E_CORRUPT, 0, "blob %s, the base of a difference, is there only as "
 			"it was in the file", hex_of(name->b, 8, hex));
@@ -766,12 +766,12 @@ static int read_copy(struct store *s, struct coder *c, const struct name *name, 
 	p->method = l.method;
 	p->packed_len = l.sealed_len;
 	memcpy(p->base, l.base, BASE_BYTES);
-	p->kept = l.form == FORM_GROUP_KEPT;
+	p->kept = form_is_kept(l.form);
 	if (p->kept && want == WANT_TABLE)
 		r = wrap_kept(s, p, e);
 	if (r < 0)
 		return r;
-	if (p->form != FORM_GROUP_KEPT) /* bare ones are restored once, and quick to read */
+	if (!form_is_kept(p->form)) /* bare ones are restored once, and quick to read */
 		plain_cache_put(s->cache, name, p);
 	*ret = TAKE_PTR(p);
 	return 0;

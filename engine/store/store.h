@@ -58,17 +58,18 @@ int store_get(struct store *s, struct coder *c, const struct name *name, struct 
 int store_begin(struct store *s, int level, struct err *e) MUST_CHECK;
 /* Store canonical bytes and tell their name. `base` (or NULL) names an older version of the same
  * thing, to store the difference against. Nothing happens when the blob is there already. Durable
- * after store_commit(). FORM_GROUP_KEPT stores a group as it is, and needs no base; when such a
- * group is the base of FORM_GROUP, it is stored once more, inflated, as store_recompress() does. */
+ * after store_commit(). FORM_GROUP_KEPT and FORM_STREAM_KEPT store a blob as it is and need no base;
+ * when such a one is the base of FORM_GROUP or FORM_STREAM, it is stored once more, inflated, as
+ * store_recompress() does. */
 int store_put(struct store *s, struct coder *c, enum form form, struct span canon,
 	const struct name *base, struct name *ret, struct err *e) MUST_CHECK;
-/* Store a group that is there only as FORM_GROUP_KEPT once more, inflated, under the same name: the
+/* Store a blob that is there only kept (form_is_kept()) once more, inflated, under the same name: the
  * kept copy is not needed any longer then. Its size is in the stats. *ret_done is false when there
- * is nothing to do: it is no such group, or an inflated copy is there or on its way. E_NOTFOUND:
+ * is nothing to do: it is no such blob, or an inflated copy is there or on its way. E_NOTFOUND:
  * no such blob; E_CORRUPT: it cannot be read, and nothing was stored. Within a transaction; durable
  * after store_commit(). Threads: as store_put().
  * Whoever removes copies must know: where a blob is there in both forms, differences rest on the
- * one that is not FORM_GROUP_KEPT. */
+ * one that is not kept. */
 int store_recompress(struct store *s, struct coder *c, const struct name *name, bool *ret_done,
 	struct err *e) MUST_CHECK;
 int store_commit(struct store *s, struct coder *c, struct err *e) MUST_CHECK;

@@ -54,12 +54,12 @@ int txn_find(struct store *s, const struct name *name, struct blob_loc *ret, str
 	bool *ret_read, struct err *e) MUST_CHECK;
 int txn_find_base(struct store *s, const uint8_t base[BASE_BYTES], struct name *ret,
 	struct err *e) MUST_CHECK;
-/* What a plain form is for. A group may be there twice, kept as it is and inflated: a difference is
+/* What a plain form is for. A blob may be there twice, kept as it is and inflated: a difference is
  * only ever taken against the inflated one. */
 enum want {
-	WANT_TABLE, /* any copy; a kept one with a table in front */
-	WANT_BASE,  /* an inflated one, else E_CORRUPT */
-	WANT_CANON  /* any copy; a kept one bare, with form FORM_GROUP_KEPT */
+	WANT_TABLE, /* any copy; a kept one as form_wrap() makes it */
+	WANT_BASE,  /* one that is not kept, else E_CORRUPT */
+	WANT_CANON  /* any copy; a kept one bare, with its own form */
 };
 /* Plain forms of blobs, by location; `depth` bounds the bases that are followed. */
 int read_plain(struct store *s, struct coder *c, const struct name *name, enum want want,

@@ -363,18 +363,18 @@ static int reserve_inflated(struct store *s, const struct name *name, bool *ret_
 	if (*ret_there)
 		return 0;
 	int r = index_find(s->index, name, 0, &l, e);
-	for (unsigned nth = 1; r == 0 && l.form == FORM_GROUP_KEPT; nth++)
+	for (unsigned nth = 1; r == 0 && form_is_kept(l.form); nth++)
 		r = index_find(s->index, name, nth, &l, NULL);
 	*ret_there = r == 0;
 	if (r == 0 || r != E_NOTFOUND)
 		return r;
-	return l.form == FORM_GROUP_KEPT ? pending_add(&s->txn->pending, name, e)
-					 : err_set(e, E_NOTFOUND, 0, "there is no such blob");
+	return form_is_kept(l.form) ? pending_add(&s->txn->pending, name, e)
+				    : err_set(e, E_NOTFOUND, 0, "there is no such blob");
 }
 
-/* Inflate a kept group and write it. *ret is its plain form, NULL when there was nothing to do. */
-static int write_inflated(struct store *s, struct coder *c, const struct name *name,
-	struct plain **ret, struct err *e)
+/* Inflate what is kept and write it. *ret is its plain form, NULL when there was nothing to do. */
+static int write_inflated(struct store *s, struct coder *c, enum form form,
+	const struct name *name, struct plain **ret, struct err *e)
 {
 	CLEANUP_BUF struct buf canon = BUF_INIT;
 	bool there;
@@ -387,16 +387,16 @@ static int write_inflated(struct store *s, struct coder *c, const struct name *n
 	CLEANUP_PLAIN struct plain *p = plain_new();
 	if (!p)
 		return err_set(e, E_NOMEM, 0, "no memory for a blob");
-	r = form_encode(c->rs, s->keys, FORM_GROUP, buf_span(&canon), (struct span){NULL, 0},
+	r = form_encode(c->rs, s->keys, form, buf_span(&canon), (struct span){NULL, 0},
 		&p->data, e);
 	if (r < 0)
 		return r;
-	struct pack_blob b = {.name = *name, .form = FORM_GROUP,
+	struct pack_blob b = {.name = *name, .form = (uint8_t)form,
 		.plain_len = (uint32_t)p->data.len, .canon_len = (uint32_t)canon.len};
 	r = put_frame(s, c, &b, buf_span(&p->data), NULL, NULL, e);
 	if (r < 0)
 		return r;
-	p->form = FORM_GROUP;
+	p->form = (uint8_t)form;
 	p->method = METHOD_ZSTD;
 	p->canon_len = (uint32_t)canon.len;
 	p->packed_len = (uint32_t)c->packed.len + SEAL_TAG_BYTES;
@@ -416,23 +416,30 @@ int store_recompress(struct store *s, struct coder *c, const struct name *name, 
 		r = index_find(s->index, name, 0, &l, e);
 	if (r == E_NOTFOUND)
 		return err_set(e, r, 0, "there is no such blob");
-	if (r < 0 || form_named(l.form) != FORM_GROUP)
+	enum form form = form_named(l.form);
+	if (r < 0 || (form != FORM_GROUP && form != FORM_STREAM))
 		return r;
 	CLEANUP_PLAIN struct plain *p = NULL;
-	r = write_inflated(s, c, name, &p, e);
+	r = write_inflated(s, c, form, name, &p, e);
 	*ret_done = p != NULL;
 	return r;
 }
 
-/* The older version's plain form, for a difference against it; NULL when it will not do. A group
- * that was kept as it is so far is inflated now that it has a second version. */
+static bool has_form(struct store *s, const struct name *name, enum form form)
+{
+	struct blob_loc l;
+	return index_find(s->index, name, 0, &l, NULL) == 0 && form_named(l.form) == form;
+}
+
+/* The older version's plain form, for a difference against it; NULL when it will not do. One that was
+ * kept as it is so far is inflated now that it has a second version. */
 static int open_parent(struct store *s, struct coder *c, enum form form, const struct name *name,
 	struct plain **ret, struct err *e)
 {
 	struct err own = ERR_INIT;
 	int r = read_plain(s, c, name, WANT_BASE, DEPTH_MAX, ret, NULL);
-	if (r < 0 && form == FORM_GROUP) {
-		r = write_inflated(s, c, name, ret, &own);
+	if (r < 0 && form != FORM_RAW && has_form(s, name, form)) {
+		r = write_inflated(s, c, form, name, ret, &own);
 		if (r < 0 && r != E_CORRUPT && r != E_NOTFOUND && r != E_UNSUPPORTED) {
 			*e = own;
 			return r;
@@ -445,10 +452,11 @@ static int open_parent(struct store *s, struct coder *c, enum form form, const s
 	return 0;
 }
 
-/* A group as it is. Its streams are compressed already. */
-static int put_kept(struct store *s, const struct name *name, struct span canon, struct err *e)
+/* As it is: its streams are compressed already. */
+static int put_kept(struct store *s, enum form form, const struct name *name, struct span canon,
+	struct err *e)
 {
-	struct pack_blob b = {.name = *name, .form = FORM_GROUP_KEPT,
+	struct pack_blob b = {.name = *name, .form = (uint8_t)form,
 		.plain_len = (uint32_t)canon.n, .canon_len = (uint32_t)canon.n};
 	return add_frame_locked(s, METHOD_STORE, canon, (uint32_t)canon.n, &b, 1, e);
 }
@@ -461,8 +469,8 @@ int store_put(struct store *s, struct coder *c, enum form form, struct span cano
 	int r = reserve(s, ret, &there, &doomed, e);
 	if (r < 0 || there)
 		return r;
-	if (form == FORM_GROUP_KEPT)
-		return put_kept(s, ret, canon, e);
+	if (form_is_kept(form))
+		return put_kept(s, form, ret, canon, e);
 	CLEANUP_PLAIN struct plain *parent = NULL;
 	CLEANUP_BUF struct buf plain = BUF_INIT;
 	/* What is stored again since its copy is doomed is stored whole: a base might rest on that copy. */
