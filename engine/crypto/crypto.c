@@ -258,6 +258,18 @@ int kdf_passphrase(struct span pass, const uint8_t salt[SALT_BYTES], uint32_t pa
 	return 0;
 }
 
+void kdf_random(struct span secret, const char *purpose, const struct id *store,
+	uint8_t ret[KEY_BYTES])
+{
+	crypto_generichash_state st;
+	crypto_generichash_init(&st, secret.p, secret.n, KEY_BYTES);
+	crypto_generichash_update(&st, (const uint8_t *)"mcfs 1 ", 7);
+	crypto_generichash_update(&st, (const uint8_t *)purpose, strlen(purpose) + 1);
+	crypto_generichash_update(&st, store->b, ID_BYTES);
+	crypto_generichash_final(&st, ret, KEY_BYTES);
+	sodium_memzero(&st, sizeof st);
+}
+
 void key_wrap(const uint8_t slot_key[KEY_BYTES], struct span aad, const uint8_t master[KEY_BYTES],
 	uint8_t out[WRAP_BYTES])
 {

@@ -91,6 +91,9 @@ void config_mac(const struct keys *k, struct span s, uint8_t ret[NAME_BYTES]);
 /* Argon2id with these costs; memory in KiB. E_NOMEM when the memory cannot be had. */
 int kdf_passphrase(struct span pass, const uint8_t salt[SALT_BYTES], uint32_t passes,
 	uint32_t mem_kib, uint8_t ret[KEY_BYTES], struct err *e) MUST_CHECK;
+/* A slot's key from a secret that needs no slowing down (16 to 64 random bytes). */
+void kdf_random(struct span secret, const char *purpose, const struct id *store,
+	uint8_t ret[KEY_BYTES]);
 /* Wrap the master key under a slot's key; `aad` binds the slot's parameters.
  * out: 24 nonce + 32 + 16 tag. */
 #define WRAP_BYTES (24 + KEY_BYTES + SEAL_TAG_BYTES)

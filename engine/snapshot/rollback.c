@@ -8,15 +8,15 @@
 #include "engine/base/io.h"
 #include "engine/snapshot/forgotten.h"
 
-/* STATE_DIR/<store>/generation; NULL without memory. */
-static char *generation_path(struct store *s, const char *state_dir)
+/* STATE_DIR/<store>/<name>; NULL without memory. */
+static char *state_path(struct store *s, const char *state_dir, const char *name)
 {
 	char hex[2 * ID_BYTES + 1], *path;
 	hex_of(store_config(s)->id.b, ID_BYTES, hex);
-	return asprintf(&path, "%s/%s/generation", state_dir, hex) < 0 ? NULL : path;
+	return asprintf(&path, "%s/%s/%s", state_dir, hex, name) < 0 ? NULL : path;
 }
 
-static uint64_t read_generation(const char *path)
+static uint64_t read_number(const char *path)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	if (io_read_file(AT_FDCWD, path, &b, 64, NULL) < 0 || buf_add(&b, "", 1, NULL) < 0)
@@ -24,11 +24,11 @@ static uint64_t read_generation(const char *path)
 	return strtoull((char *)b.p, NULL, 10);
 }
 
-static void write_generation(struct store *s, char *path, uint64_t generation)
+static void write_number(struct store *s, char *path, uint64_t number)
 {
 	char line[32];
 	struct err own = ERR_INIT;
-	int n = snprintf(line, sizeof line, "%llu\n", (unsigned long long)generation);
+	int n = snprintf(line, sizeof line, "%llu\n", (unsigned long long)number);
 	char *slash = strrchr(path, '/');
 	*slash = 0;
 	int r = io_mkdirs(path, 0700, &own);
@@ -41,9 +41,9 @@ static void write_generation(struct store *s, char *path, uint64_t generation)
 
 void snapshot_remember(struct store *s, const char *state_dir, uint64_t generation)
 {
-	CLEANUP_FREE char *path = state_dir ? generation_path(s, state_dir) : NULL;
-	if (path && read_generation(path) < generation)
-		write_generation(s, path, generation);
+	CLEANUP_FREE char *path = state_dir ? state_path(s, state_dir, "generation") : NULL;
+	if (path && read_number(path) < generation)
+		write_number(s, path, generation);
 }
 
 static uint64_t newest_of(const struct snapshot_list *l)
@@ -76,17 +76,38 @@ static int look_closer(struct store *s, uint64_t *newest, struct err *e)
 	return 0;
 }
 
+/* The config has a number of its own: an older one would bring removed keys back. */
+static int check_serial(struct store *s, const char *state_dir, bool accept, struct err *e)
+{
+	uint64_t serial = store_config(s)->serial;
+	CLEANUP_FREE char *path = state_path(s, state_dir, "serial");
+	if (!path)
+		return err_set(e, E_NOMEM, 0, "no memory for a path");
+	uint64_t seen = read_number(path);
+	if (serial < seen && !accept)
+		return err_set(e, E_CORRUPT, 0,
+			"the store's config is number %llu, but this machine has seen number %llu: it "
+			"was put back to an older one (if you know why, use --accept-rollback once)",
+			(unsigned long long)serial, (unsigned long long)seen);
+	if (serial != seen)
+		write_number(s, path, serial);
+	return 0;
+}
+
 int snapshot_check_rollback(const struct snapshot_list *l, struct store *s, const char *state_dir,
 	bool accept, struct err *e)
 {
 	uint64_t newest = newest_of(l);
 	if (!state_dir)
 		return 0;
-	CLEANUP_FREE char *path = generation_path(s, state_dir);
+	int r = check_serial(s, state_dir, accept, e);
+	if (r < 0)
+		return r;
+	CLEANUP_FREE char *path = state_path(s, state_dir, "generation");
 	if (!path)
 		return err_set(e, E_NOMEM, 0, "no memory for a path");
-	uint64_t seen = read_generation(path);
-	int r = newest < seen ? look_closer(s, &newest, e) : 0;
+	uint64_t seen = read_number(path);
+	r = newest < seen ? look_closer(s, &newest, e) : 0;
 	if (r < 0)
 		return r;
 	if (newest >= seen) {
@@ -96,7 +117,7 @@ int snapshot_check_rollback(const struct snapshot_list *l, struct store *s, cons
 			"the store shows snapshot number %llu as its newest, this machine has seen "
 			"number %llu: accepted as asked", (unsigned long long)newest,
 			(unsigned long long)seen);
-		write_generation(s, path, newest);
+		write_number(s, path, newest);
 	} else if (!l->damaged) {
 		return err_set(e, E_CORRUPT, 0,
 			"the store's newest snapshot is number %llu, but this machine has seen "

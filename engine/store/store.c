@@ -29,7 +29,7 @@ int store_create(struct object_place *place, struct store_config *cfg, const str
 	return r;
 }
 
-static int read_config(struct object_place *place, struct buf *text, struct err *e)
+int store_config_read(struct object_place *place, struct buf *text, struct err *e)
 {
 	int r = object_get(place, "config", CONFIG_MAX_BYTES, text, e);
 	if (r == E_NOTFOUND)
@@ -38,12 +38,17 @@ static int read_config(struct object_place *place, struct buf *text, struct err 
 	return r;
 }
 
-int store_peek(struct object_place *place, struct store_config *cfg, bool *ret_has_passphrase,
-	bool *ret_has_keyfile, struct err *e)
+int store_config_replace(struct object_place *place, struct span text, struct err *e)
+{
+	return object_put(place, "config", text, true, e);
+}
+
+int store_peek(struct object_place *place, struct store_config *cfg, unsigned *ret_kinds,
+	struct err *e)
 {
 	CLEANUP_BUF struct buf text = BUF_INIT;
-	int r = read_config(place, &text, e);
-	return r < 0 ? r : config_peek(buf_span(&text), cfg, ret_has_passphrase, ret_has_keyfile, e);
+	int r = store_config_read(place, &text, e);
+	return r < 0 ? r : config_peek(buf_span(&text), cfg, ret_kinds, e);
 }
 
 static int open_index(struct store *s, const struct store_options *opt, struct err *e)
@@ -86,7 +91,7 @@ int store_open(struct store **ret, struct object_place *place, const struct secr
 	s->log = opt->log;
 	s->lock_interval_ms = opt->lock_interval_ms ? opt->lock_interval_ms : LOCK_INTERVAL_MS;
 	snprintf(s->what, sizeof s->what, "%s", opt->what ? opt->what : "writing");
-	int r = read_config(place, &text, e);
+	int r = store_config_read(place, &text, e);
 	if (r == 0)
 		r = config_unlock(buf_span(&text), secret, &s->cfg, &s->keys, e);
 	if (r == 0)

@@ -29,8 +29,13 @@ struct store_options {
 int store_create(struct object_place *place, struct store_config *cfg,
 	const struct secret *secret, struct err *e) MUST_CHECK;
 /* What the config says in the clear, to find the right key. */
-int store_peek(struct object_place *place, struct store_config *cfg, bool *ret_has_passphrase,
-	bool *ret_has_keyfile, struct err *e) MUST_CHECK;
+int store_peek(struct object_place *place, struct store_config *cfg, unsigned *ret_kinds,
+	struct err *e) MUST_CHECK;
+/* The config's text, and to put a changed one (config.h, config_edit) in its place: atomically, the old
+ * one stays until the new one is durable. Of two who change it at a time one would lose: take an
+ * exclusive lock (lock.h). */
+int store_config_read(struct object_place *place, struct buf *text, struct err *e) MUST_CHECK;
+int store_config_replace(struct object_place *place, struct span text, struct err *e) MUST_CHECK;
 /* Open; takes the place in any case. Brings the index up to date. */
 int store_open(struct store **ret, struct object_place *place, const struct secret *secret,
 	const struct store_options *opt, struct err *e) MUST_CHECK;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/store/config.h"
+#include "engine/store/recovery.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
@@ -15,12 +16,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	struct keys *k = NULL;
 	struct err e = ERR_INIT;
 	uint8_t key[KEY_BYTES];
-	bool a, b;
+	unsigned kinds;
 	if (crypto_init(&e) < 0 || n > CONFIG_MAX_BYTES)
 		return 0;
-	(void)!config_peek(span_of(p, n), &cfg, &a, &b, &e);
+	(void)!config_peek(span_of(p, n), &cfg, &kinds, &e);
 	if (config_unlock(span_of(p, n), &s, &cfg, &k, &e) == 0)
 		keys_free(k);
+	struct config_edit *ed;
+	if (config_edit_open(&ed, span_of(p, n), &s, &e) == 0) {
+		struct buf out = BUF_INIT;
+		(void)!config_edit_text(ed, &s, &out, &e);
+		buf_free(&out);
+		config_edit_free(ed);
+	}
+	(void)!recovery_parse(span_of(p, n), key, &e);
 	(void)!keyfile_parse(span_of(p, n), key, &e);
 	return 0;
 }

@@ -1,6 +1,8 @@
 /* config: opens with its secret only, and not at all once a byte of it was changed. */
 #include "tests/unit/support.h"
 
+#include "engine/store/recovery.h"
+
 static struct buf good;
 static struct store_config made = {.slack = SLACK_DISCARD, .recompress = RECOMPRESS_LATER,
 	.created = 1700000000};
@@ -46,12 +48,11 @@ static void test_opens(void **state)
 {
 	(void)state;
 	struct store_config cfg;
-	bool passphrase, keyfile;
+	unsigned kinds;
 	OK(unlock(buf_span(&good), &test_secret, e));
-	OK(config_peek(buf_span(&good), &cfg, &passphrase, &keyfile, e));
+	OK(config_peek(buf_span(&good), &cfg, &kinds, e));
 	assert_memory_equal(cfg.id.b, made.id.b, ID_BYTES);
-	assert_false(passphrase);
-	assert_true(keyfile);
+	assert_int_equal(kinds, 1u << SECRET_KEYFILE);
 	/* Readable, and the secret is not in it. */
 	assert_null(memmem(good.p, good.len, test_secret.value.p, 16));
 	for (size_t i = 0; i < good.len; i++)
@@ -75,13 +76,12 @@ static void test_passphrase(void **state)
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	struct keys *k = NULL;
 	struct store_config cfg = made;
-	bool passphrase, keyfile;
+	unsigned kinds;
 	struct secret s = {SECRET_PASSPHRASE, text("correct horse")};
 	OK(config_create(&cfg, &s, &b, &k, e));
 	keys_free(k);
-	OK(config_peek(buf_span(&b), &cfg, &passphrase, &keyfile, e));
-	assert_true(passphrase);
-	assert_false(keyfile);
+	OK(config_peek(buf_span(&b), &cfg, &kinds, e));
+	assert_int_equal(kinds, 1u << SECRET_PASSPHRASE);
 	OK(unlock(buf_span(&b), &s, e));
 	FAILS(E_AUTH, unlock(buf_span(&b), &(struct secret){SECRET_PASSPHRASE, text("correct Horse")}, e));
 	FAILS(E_AUTH, unlock(buf_span(&b), &(struct secret){SECRET_PASSPHRASE, text("")}, e));
@@ -148,12 +148,12 @@ static int try_text(const char *s)
 	struct err err = ERR_INIT;
 	struct keys *k = NULL;
 	struct store_config cfg;
-	bool a, b;
+	unsigned kinds;
 	int r = config_unlock(text(s), &test_secret, &cfg, &k, &err);
 	keys_free(k);
 	if (r < 0)
 		assert_true(err.msg[0]);
-	(void)!config_peek(text(s), &cfg, &a, &b, NULL);
+	(void)!config_peek(text(s), &cfg, &kinds, NULL);
 	return r;
 }
 
@@ -192,6 +192,132 @@ static void test_keyfile(void **state)
 					 "101112131415161718191a1b1c1d1e1f\n"), got, e));
 }
 
+static void edit_with(const struct secret *with, struct buf *text, const struct secret *add,
+	const char *label, char id[SLOT_ID_CHARS + 1])
+{
+	struct config_edit *ed;
+	OK(config_edit_open(&ed, buf_span(text), with, e));
+	OK(config_edit_add(ed, add, label, id, e));
+	text->len = 0;
+	OK(config_edit_text(ed, add, text, e));
+	config_edit_free(ed);
+}
+
+/* Slots come and go; each opens, the removed ones do not; unknown kinds stay. */
+static void test_slots(void **state)
+{
+	(void)state;
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct config_edit *ed;
+	struct slot_info v[CONFIG_MAX_SLOTS];
+	struct store_config cfg;
+	unsigned kinds;
+	char id[3][SLOT_ID_CHARS + 1];
+	uint8_t raw[RECOVERY_BYTES];
+	fill(raw, sizeof raw, 1);
+	const struct secret pass = {SECRET_PASSPHRASE, text("horse")},
+			    paper = {SECRET_RECOVERY, {raw, sizeof raw}};
+	OK(buf_add(&b, good.p, good.len, e));
+	edit_with(&test_secret, &b, &pass, "Admin.1", id[0]);
+	edit_with(&pass, &b, &paper, NULL, id[1]);
+	OK(unlock(buf_span(&b), &test_secret, e));
+	OK(unlock(buf_span(&b), &pass, e));
+	OK(unlock(buf_span(&b), &paper, e));
+	raw[7] ^= 1;
+	FAILS(E_AUTH, unlock(buf_span(&b), &paper, e));
+	raw[7] ^= 1;
+	OK(config_peek(buf_span(&b), &cfg, &kinds, e));
+	assert_int_equal(kinds, 7);
+	assert_int_equal(cfg.serial, 3);
+
+	OK(config_edit_open(&ed, buf_span(&b), &paper, e));
+	assert_int_equal(config_edit_slots(ed, v), 3);
+	assert_true(v[1].kind == SECRET_PASSPHRASE && strcmp(v[1].label, "Admin.1") == 0 &&
+		strcmp(v[1].id, id[0]) == 0 && v[1].passes == 3 && !v[1].opened && v[2].opened);
+	FAILS(E_USAGE, config_edit_add(ed, &pass, "Admin.1", id[2], e));
+	FAILS(E_NOTFOUND, config_edit_remove(ed, "nobody", e));
+	FAILS(E_NOTFOUND, config_edit_remove(ed, "", e));
+	OK(config_edit_remove(ed, "Admin.1", e));
+	OK(config_edit_remove(ed, v[0].id, e));
+	FAILS(E_USAGE, config_edit_remove(ed, id[1], e));
+	b.len = 0;
+	FAILS(E_AUTH, config_edit_text(ed, &pass, &b, e));
+	b.len = 0;
+	OK(config_edit_text(ed, &paper, &b, e));
+	config_edit_free(ed);
+	FAILS(E_AUTH, unlock(buf_span(&b), &test_secret, e));
+	FAILS(E_AUTH, unlock(buf_span(&b), &pass, e));
+	OK(unlock(buf_span(&b), &paper, e));
+	FAILS(E_AUTH, config_edit_open(&ed, buf_span(&b), &pass, e));
+}
+
+static void test_too_many_slots(void **state)
+{
+	(void)state;
+	struct config_edit *ed;
+	char id[SLOT_ID_CHARS + 1];
+	OK(config_edit_open(&ed, buf_span(&good), &test_secret, e));
+	for (int i = 1; i < SLOT_TRIES_MAX; i++)
+		OK(config_edit_add(ed, &test_secret, NULL, id, e));
+	FAILS(E_USAGE, config_edit_add(ed, &test_secret, NULL, id, e));
+	config_edit_free(ed);
+}
+
+/* Every slip of one character, every swap of two beside each other, every swap of groups. */
+static void test_recovery(void **state)
+{
+	(void)state;
+	uint8_t key[RECOVERY_BYTES], got[RECOVERY_BYTES];
+	char s[RECOVERY_CHARS], t[2 * RECOVERY_CHARS];
+	for (int round = 0; round < 20; round++) {
+		fill(key, sizeof key, 1);
+		recovery_format(key, s);
+		assert_int_equal(strlen(s), RECOVERY_CHARS - 1);
+		OK(recovery_parse(text(s), got, e));
+		assert_memory_equal(got, key, sizeof key);
+		size_t n = 0;
+		for (size_t i = 0; s[i]; i++) {
+			if (s[i] == '-')
+				continue;
+			t[n++] = (char)(s[i] == '0' ? 'o' : s[i] == '1' ? 'l' : s[i] | (s[i] > '9' ? 32 : 0));
+			if (i % 3 == 0)
+				t[n++] = ' ';
+		}
+		t[n++] = '\n';
+		OK(recovery_parse(span_of(t, n), got, e));
+		assert_memory_equal(got, key, sizeof key);
+		for (size_t i = 0; s[i]; i++) {
+			if (s[i] == '-')
+				continue;
+			char want[20];
+			snprintf(want, sizeof want, "group %zu ", i / 6 + 1);
+			for (const char *c = "0123456789ABCDEFGHJKMNPQRSTVWXYZ*"; *c; c++) {
+				struct err err = ERR_INIT;
+				strcpy(t, s);
+				if (t[i] == *c)
+					continue;
+				t[i] = *c;
+				assert_int_equal(recovery_parse(text(t), got, &err), E_AUTH);
+				assert_non_null(strstr(err.msg, want));
+			}
+			if (s[i + 1] && s[i + 1] != '-' && s[i + 1] != s[i]) {
+				strcpy(t, s);
+				t[i] = s[i + 1];
+				t[i + 1] = s[i];
+				FAILS(E_AUTH, recovery_parse(text(t), got, e));
+			}
+		}
+		strcpy(t, s);
+		memcpy(t, s + 6, 5);
+		memcpy(t + 6, s, 5);
+		FAILS(E_AUTH, recovery_parse(text(t), got, e));
+		for (size_t i = 0; i < strlen(s); i++)
+			FAILS(E_AUTH, recovery_parse(span_of(s, i), got, e));
+		strcpy(t, s);
+		FAILS(E_AUTH, recovery_parse(text(strcat(t, "A")), got, e));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +329,9 @@ int main(void)
 		cmocka_unit_test(test_every_line),
 		cmocka_unit_test(test_nonsense),
 		cmocka_unit_test(test_keyfile),
+		cmocka_unit_test(test_slots),
+		cmocka_unit_test(test_too_many_slots),
+		cmocka_unit_test(test_recovery),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,19 +1,13 @@
 #include "tools/mcfs/cli.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "engine/base/cleanup.h"
-#include "engine/base/io.h"
-
-#define SECRET_MAX 4096
 
 /* ---- messages and exits ---- */
 
@@ -163,124 +157,20 @@ static void on_log(void *ctx, enum log_level level, const char *line)
 	fputc('\n', stderr);
 }
 
-/* ---- secrets ---- */
-
-void cli_secret_free(struct secret *s)
-{
-	if (!s->value.p)
-		return;
-	crypto_wipe((void *)(uintptr_t)s->value.p, s->value.n);
-	free((void *)(uintptr_t)s->value.p);
-	*s = (struct secret){0};
-}
-
-static int take_secret(struct secret *ret, enum secret_kind kind, struct buf *b, struct err *e)
-{
-	/* One line end is the editor's, not the passphrase's. */
-	if (kind == SECRET_PASSPHRASE) {
-		if (b->len && b->p[b->len - 1] == '\n')
-			b->len--;
-		if (b->len && b->p[b->len - 1] == '\r')
-			b->len--;
-		if (b->len == 0)
-			return err_set(e, E_AUTH, 0, "the passphrase is empty");
-	}
-	*ret = (struct secret){kind, {b->p, b->len}};
-	*b = BUF_INIT;
-	return 0;
-}
-
-static int from_command(const char *command, struct buf *b, struct err *e)
-{
-	FILE *f = popen(command, "re");
-	if (!f)
-		return err_set(e, E_IO, errno, "run MCFS_PASSPHRASE_COMMAND");
-	int r = io_read_all(fileno(f), b, SECRET_MAX, "MCFS_PASSPHRASE_COMMAND", e);
-	int status = pclose(f);
-	if (r == 0 && status != 0)
-		r = err_set(e, E_AUTH, 0, "MCFS_PASSPHRASE_COMMAND failed (exit status %d)",
-			WIFEXITED(status) ? WEXITSTATUS(status) : -1);
-	return r;
-}
-
-static int from_keyfile(const char *path, struct secret *ret, struct err *e)
-{
-	CLEANUP_BUF struct buf text = BUF_INIT;
-	struct buf key = BUF_INIT;
-	int r = io_read_file(AT_FDCWD, path, &text, SECRET_MAX, e);
-	if (r == 0)
-		r = buf_resize(&key, KEY_BYTES, e);
-	if (r == 0)
-		r = keyfile_parse(buf_span(&text), key.p, e);
-	if (text.p)
-		crypto_wipe(text.p, text.cap);
-	if (r < 0) {
-		buf_free(&key);
-		e->code = E_AUTH;
-		return err_wrap(e, "key file '%s'", path);
-	}
-	return take_secret(ret, SECRET_KEYFILE, &key, e);
-}
-
-char *cli_key_path(const struct cli *cli, const struct id *store)
-{
-	char hex[2 * ID_BYTES + 1], *path;
-	hex_of(store->b, ID_BYTES, hex);
-	return asprintf(&path, "%s/keys/%s.key", cli->key_dir, hex) < 0 ? NULL : path;
-}
-
-int cli_secret(struct cli *cli, const struct store_config *cfg, bool has_passphrase,
-	bool has_keyfile, struct secret *ret, struct err *e)
-{
-	const char *pass = getenv("MCFS_PASSPHRASE"), *file = getenv("MCFS_PASSPHRASE_FILE");
-	const char *command = getenv("MCFS_PASSPHRASE_COMMAND"), *key = getenv("MCFS_KEY_FILE");
-	struct buf b = BUF_INIT;
-	int r;
-	*ret = (struct secret){0};
-	if (pass && *pass)
-		r = buf_add(&b, pass, strlen(pass), e);
-	else if (file && *file)
-		r = io_read_file(AT_FDCWD, file, &b, SECRET_MAX, e);
-	else if (command && *command)
-		r = from_command(command, &b, e);
-	else if (key && *key)
-		return from_keyfile(key, ret, e);
-	else if (cfg && has_keyfile) {
-		CLEANUP_FREE char *path = cli_key_path(cli, &cfg->id);
-		if (!path)
-			return err_set(e, E_NOMEM, 0, "no memory for a path");
-		if (access(path, F_OK) == 0 || !has_passphrase)
-			return from_keyfile(path, ret, e);
-		return err_set(e, E_AUTH, 0, "no passphrase is given and '%s' does not exist",
-			path);
-	} else if (cfg)
-		return err_set(e, E_AUTH, 0,
-			"the store wants a passphrase: give it in MCFS_PASSPHRASE, "
-			"MCFS_PASSPHRASE_FILE or MCFS_PASSPHRASE_COMMAND");
-	else
-		return 0;
-	if (r == 0)
-		r = take_secret(ret, SECRET_PASSPHRASE, &b, e);
-	if (b.p)
-		crypto_wipe(b.p, b.cap);
-	buf_free(&b);
-	return r;
-}
-
 int cli_open(struct cli *cli, size_t cache_bytes, struct store **ret, struct err *e)
 {
 	struct object_place *place;
 	struct store_config cfg;
 	struct secret secret = {0};
-	bool has_passphrase, has_keyfile;
+	unsigned kinds;
 	if (!cli->store || !*cli->store)
 		return err_set(e, E_USAGE, 0, "no store is named: use -s STORE or MCFS_STORE");
 	int r = object_dir_open(&place, cli->store, false, e);
 	if (r < 0)
 		return r;
-	r = store_peek(place, &cfg, &has_passphrase, &has_keyfile, e);
+	r = store_peek(place, &cfg, &kinds, e);
 	if (r == 0)
-		r = cli_secret(cli, &cfg, has_passphrase, has_keyfile, &secret, e);
+		r = cli_secret(cli, &cfg, kinds, &secret, e);
 	if (r < 0) {
 		object_place_free(place);
 		return r == E_NOTFOUND ? err_wrap(e, "'%s'", cli->store) : r;

@@ -57,6 +57,7 @@ extern const struct command command_undelete;
 extern const struct command command_restore;
 extern const struct command command_export;
 extern const struct command command_check;
+extern const struct command command_key;
 extern const struct command command_mount;
 extern const struct command command_umount;
 
@@ -83,11 +84,21 @@ void cli_progress_end(const struct cli *cli);
 
 /* Open with the key that the environment gives. E_* as store_open(). */
 int cli_open(struct cli *cli, size_t cache_bytes, struct store **ret, struct err *e) MUST_CHECK;
-/* A passphrase or key file from the environment; NULL value when there is none. The memory is the
- * caller's to free with cli_secret_free(). */
-int cli_secret(struct cli *cli, const struct store_config *cfg, bool has_passphrase,
-	bool has_keyfile, struct secret *ret, struct err *e) MUST_CHECK;
+/* The secret that the environment gives; NULL value when there is none and `cfg` is NULL (else the
+ * store's key file, or E_AUTH). `kinds` as config_peek(). In locked memory, the caller's to free. */
+int cli_secret(struct cli *cli, const struct store_config *cfg, unsigned kinds, struct secret *ret,
+	struct err *e) MUST_CHECK;
 void cli_secret_free(struct secret *s);
+/* Its parts: NAME, NAME_FILE, NAME_COMMAND of the environment (NULL value: none is set); a key file; a
+ * copy of bytes. */
+int cli_secret_env(const char *name, enum secret_kind kind, struct secret *ret,
+	struct err *e) MUST_CHECK;
+int cli_secret_keyfile(const char *path, struct secret *ret, struct err *e) MUST_CHECK;
+int cli_secret_take(struct secret *ret, enum secret_kind kind, struct span value,
+	struct err *e) MUST_CHECK;
+/* Make a key file, 0600, durable; E_EXISTS when the path is taken. */
+int cli_keyfile_make(const char *path, const struct id *store, struct secret *ret,
+	struct err *e) MUST_CHECK;
 /* Where the key file of a store is when nobody says otherwise. */
 char *cli_key_path(const struct cli *cli, const struct id *store);
 

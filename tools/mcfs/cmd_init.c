@@ -1,5 +1,4 @@
 /* mcfs init: make a store. */
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,32 +6,21 @@
 #include <unistd.h>
 
 #include "engine/base/cleanup.h"
-#include "engine/base/io.h"
 #include "tools/mcfs/cli.h"
 
 /* No passphrase was given: make a key file where it cannot be taken along with the store. */
 static int make_keyfile(struct cli *cli, const struct id *id, struct secret *secret, char **ret_path,
 	struct err *e)
 {
-	CLEANUP_BUF struct buf text = BUF_INIT;
-	CLEANUP_FREE char *dir = NULL;
-	uint8_t *key = malloc(KEY_BYTES);
-	*secret = (struct secret){SECRET_KEYFILE, {key, KEY_BYTES}};
-	*ret_path = cli_key_path(cli, id);
-	if (!key || !*ret_path || !(dir = strdup(*ret_path)))
-		return err_set(e, E_NOMEM, 0, "no memory for a key");
-	*strrchr(dir, '/') = 0;
-	crypto_random(key, KEY_BYTES);
-	int r = keyfile_format(id, key, &text, e);
+	char *path = cli_key_path(cli, id);
+	if (!path)
+		return err_set(e, E_NOMEM, 0, "no memory for a path");
+	int r = cli_keyfile_make(path, id, secret, e);
 	if (r == 0)
-		r = io_mkdirs(dir, 0700, e);
-	if (r == 0)
-		r = io_write_file(AT_FDCWD, *ret_path, buf_span(&text), 0600, true, e);
-	if (r == 0)
-		r = io_sync_parents(dir, e);
-	if (text.p)
-		crypto_wipe(text.p, text.cap);
-	return r < 0 ? err_wrap(e, "make a key file") : 0;
+		*ret_path = path;
+	else
+		free(path);
+	return r;
 }
 
 static int create(struct cli *cli, struct store_config *cfg, char **ret_keyfile, struct err *e)
@@ -43,7 +31,7 @@ static int create(struct cli *cli, struct store_config *cfg, char **ret_keyfile,
 	if (r < 0)
 		return r;
 	crypto_random(cfg->id.b, ID_BYTES);
-	r = cli_secret(cli, NULL, false, false, &secret, e);
+	r = cli_secret(cli, NULL, 0, &secret, e);
 	if (r == 0 && !secret.value.p)
 		r = make_keyfile(cli, &cfg->id, &secret, ret_keyfile, e);
 	if (r == 0)

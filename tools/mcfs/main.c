@@ -22,6 +22,7 @@ static const struct command *const commands[] = {
 	&command_restore,
 	&command_export,
 	&command_check,
+	&command_key,
 #ifdef MCFS_HAVE_FUSE
 	&command_mount,
 	&command_umount,
@@ -56,7 +57,7 @@ static void print_help(FILE *f)
 		"  -h, --help         this, or the help of a command\n"
 		"      --version      the version\n\n"
 		"The key comes from MCFS_PASSPHRASE, MCFS_PASSPHRASE_FILE, MCFS_PASSPHRASE_COMMAND "
-		"or MCFS_KEY_FILE;\nwithout any of them from the key file that 'mcfs init' made. "
+		"MCFS_KEY_FILE\nor MCFS_RECOVERY_KEY; without any of them from the key file that 'mcfs init' made. "
 		"See mcfs(1).\n");
 }
 
