@@ -94,7 +94,7 @@ cat >"$work/wrapped" <<'END'
 ^sqlite3 ^engine/(db/|store/index\.c$)
 ^fuse ^fs/
 ^(jansson|archive|spng) ^tools/
-^(yaml|ini)\.h ^engine/config/
+^yaml\.h ^engine/config/
 ^curl/ ^engine/notify/
 ^(isa-l|erasure_code) ^engine/codec/
 ^(cmocka|libssh2|png|cyaml)  ^none$
