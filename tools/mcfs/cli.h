@@ -58,6 +58,8 @@ extern const struct command command_restore;
 extern const struct command command_export;
 extern const struct command command_check;
 extern const struct command command_key;
+extern const struct command command_prune;
+extern const struct command command_trash;
 extern const struct command command_mount;
 extern const struct command command_umount;
 

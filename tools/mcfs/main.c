@@ -23,6 +23,8 @@ static const struct command *const commands[] = {
 	&command_export,
 	&command_check,
 	&command_key,
+	&command_prune,
+	&command_trash,
 #ifdef MCFS_HAVE_FUSE
 	&command_mount,
 	&command_umount,
