@@ -100,3 +100,59 @@ int inflate_lenient(enum stream_wrap wrap, struct span in, size_t max, struct bu
 		r = err_set(e, E_FORMAT, 0, "no byte of the stream can be inflated");
 	return r;
 }
+
+/* ---- step by step ---- */
+
+struct inflate_steps {
+	z_stream z;
+	bool ready; /* inflateInit was called */
+};
+
+int inflate_steps_new(struct inflate_steps **ret, struct err *e)
+{
+	*ret = calloc(1, sizeof **ret);
+	return *ret ? 0 : err_set(e, E_NOMEM, 0, "no memory for inflate");
+}
+
+void inflate_steps_free(struct inflate_steps *s)
+{
+	if (s && s->ready)
+		inflateEnd(&s->z);
+	free(s);
+}
+
+int inflate_steps_begin(struct inflate_steps *s, enum stream_wrap wrap, struct span in,
+	struct err *e)
+{
+	static const int bits[] = {[WRAP_RAW] = -15, [WRAP_ZLIB] = 15, [WRAP_GZIP] = 31};
+	if (in.n > UINT32_MAX / 2)
+		return err_set(e, E_FORMAT, 0, "a stream of %zu bytes is too long", in.n);
+	int zr = s->ready ? inflateReset2(&s->z, bits[wrap]) : inflateInit2(&s->z, bits[wrap]);
+	if (zr != Z_OK)
+		return err_set(e, E_NOMEM, 0, "no memory for inflate");
+	s->ready = true;
+	s->z.next_in = (Bytef *)(uintptr_t)in.p;
+	s->z.avail_in = (uInt)in.n;
+	return 0;
+}
+
+int inflate_steps_more(struct inflate_steps *s, size_t more, struct buf *out, bool *ret_end,
+	struct err *e)
+{
+	if (more > UINT32_MAX / 2)
+		more = UINT32_MAX / 2;
+	int r = buf_reserve(out, more, e);
+	if (r < 0)
+		return r;
+	s->z.next_out = out->p + out->len;
+	s->z.avail_out = (uInt)more;
+	int zr = inflate(&s->z, Z_SYNC_FLUSH);
+	size_t got = more - s->z.avail_out;
+	out->len += got;
+	*ret_end = zr == Z_STREAM_END;
+	if (zr == Z_MEM_ERROR)
+		return err_set(e, E_NOMEM, 0, "no memory for inflate");
+	if ((zr != Z_OK && zr != Z_STREAM_END) || (zr == Z_OK && got == 0))
+		return err_set(e, E_FORMAT, 0, "stream is damaged or cut short");
+	return 0;
+}

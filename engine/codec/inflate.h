@@ -4,6 +4,8 @@
 #ifndef MCFS_CODEC_INFLATE_H
 #define MCFS_CODEC_INFLATE_H
 
+#include <stdbool.h>
+
 #include "engine/base/buf.h"
 
 enum stream_wrap { WRAP_RAW, WRAP_ZLIB, WRAP_GZIP };
@@ -21,6 +23,19 @@ int inflate_whole(struct inflater *f, enum stream_wrap wrap, struct span in, siz
 /* Inflate what can be had of a stream that may lack its end or checksum: appends all bytes up to
  * the first that cannot be decoded. E_FORMAT only when not one byte came out. */
 int inflate_lenient(enum stream_wrap wrap, struct span in, size_t max, struct buf *out,
+	struct err *e) MUST_CHECK;
+
+/* Inflate a stream step by step, for who may know enough before its end. One stream at a time; the
+ * memory is kept for the next. */
+struct inflate_steps;
+int inflate_steps_new(struct inflate_steps **ret, struct err *e) MUST_CHECK;
+void inflate_steps_free(struct inflate_steps *s);
+/* Begin another stream, which must stay until it is no longer read. */
+int inflate_steps_begin(struct inflate_steps *s, enum stream_wrap wrap, struct span in,
+	struct err *e) MUST_CHECK;
+/* Append up to `more` bytes. *ret_end: the stream came to its end and its checksum is right.
+ * E_FORMAT: damaged or cut short, at the latest when no byte can be had any more. */
+int inflate_steps_more(struct inflate_steps *s, size_t more, struct buf *out, bool *ret_end,
 	struct err *e) MUST_CHECK;
 
 #endif

@@ -48,7 +48,10 @@ struct protect_spec {
 	unsigned neighbours;	/* chunks around every chunk that stays; 1; at most 32 */
 	struct protect_area *areas;
 	size_t n_areas;
-	char **selections; /* files of MCA Selector's CSV form */
+	struct protect_file {
+		char *path; /* of MCA Selector's CSV form */
+		char *dimension; /* NULL: every one */
+	} *selections;
 	size_t n_selections;
 	char **structures; /* ids: chunks that belong to one of these */
 	size_t n_structures;
@@ -65,7 +68,7 @@ struct rules_spec {
 
 void rules_spec_init(struct rules_spec *s); /* no rules, and the defaults above */
 void rules_spec_free(struct rules_spec *s);
-/* Add a rule. Strings are copied. E_NOMEM; E_USAGE for more than RULES_MAX. */
+/* Add a rule. `last_updated` and `inhabited` as above, not both -1. Strings are copied. E_NOMEM; E_USAGE for more than RULES_MAX. */
 int rules_spec_add_pair(struct rules_spec *s, int64_t last_updated, int64_t inhabited, unsigned line,
 	struct err *e) MUST_CHECK;
 int rules_spec_add_query(struct rules_spec *s, const char *query, unsigned line,

@@ -25,6 +25,7 @@ static const struct command *const commands[] = {
 	&command_key,
 	&command_prune,
 	&command_trash,
+	&command_query,
 #ifdef MCFS_HAVE_FUSE
 	&command_mount,
 	&command_umount,
