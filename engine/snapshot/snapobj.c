@@ -234,20 +234,44 @@ static bool id_starts_with(const struct id *id, const char *spec)
 	return strncmp(hex, spec, strlen(spec)) == 0;
 }
 
+/* "latest", or "latest~2": the second before it. */
+static bool is_latest(const char *spec, size_t *ret_back)
+{
+	*ret_back = 0;
+	if (strncmp(spec, "latest", 6) != 0)
+		return false;
+	if (spec[6] == '\0')
+		return true;
+	size_t digits = spec[6] == '~' ? strspn(spec + 7, "0123456789") : 0;
+	if (digits == 0 || digits > 9 || spec[7 + digits] != '\0')
+		return false;
+	*ret_back = strtoul(spec + 7, NULL, 10);
+	return true;
+}
+
+static int find_latest(const struct snapshot_list *l, size_t back, struct snapshot **ret,
+	struct err *e)
+{
+	if (l->damaged)
+		return err_set(e, E_CORRUPT, 0,
+			"%zu snapshot objects are damaged, one of them may be the latest: "
+			"give a name (see 'mcfs list')", l->damaged);
+	if (l->n == 0)
+		return err_set(e, E_NOTFOUND, 0, "the store has no snapshots yet");
+	if (back >= l->n)
+		return err_set(e, E_NOTFOUND, 0,
+			"there are only %zu snapshots, none is latest~%zu (see 'mcfs list')", l->n, back);
+	*ret = &l->v[l->n - 1 - back];
+	return 0;
+}
+
 int snapshot_find(const struct snapshot_list *l, const char *spec, struct snapshot **ret,
 	struct err *e)
 {
 	*ret = NULL;
-	if (strcmp(spec, "latest") == 0) {
-		if (l->damaged)
-			return err_set(e, E_CORRUPT, 0,
-				"%zu snapshot objects are damaged, one of them may be the latest: "
-				"give a name (see 'mcfs list')", l->damaged);
-		if (l->n == 0)
-			return err_set(e, E_NOTFOUND, 0, "the store has no snapshots yet");
-		*ret = &l->v[l->n - 1];
-		return 0;
-	}
+	size_t back;
+	if (is_latest(spec, &back))
+		return find_latest(l, back, ret, e);
 	for (size_t i = 0; i < l->n; i++)
 		if (strcmp(l->v[i].name, spec) == 0)
 			*ret = &l->v[i];

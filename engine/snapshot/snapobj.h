@@ -56,7 +56,8 @@ struct snapshot_list {
 };
 int snapshot_list_load(struct snapshot_list *l, struct store *s, struct err *e) MUST_CHECK;
 void snapshot_list_free(struct snapshot_list *l);
-/* "latest", a name, or the start of an id (4 digits or more). E_NOTFOUND, E_USAGE (ambiguous). */
+/* "latest", "latest~N" (the Nth before it), a name, or the start of an id (4 digits or more).
+ * E_NOTFOUND, E_USAGE (ambiguous). */
 int snapshot_find(const struct snapshot_list *l, const char *spec, struct snapshot **ret,
 	struct err *e) MUST_CHECK;
 /* A free name for a snapshot that begins at `t`. */

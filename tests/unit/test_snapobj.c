@@ -97,6 +97,14 @@ static void test_find(void **state)
 	struct snapshot *sn;
 	OK(snapshot_find(&l, "latest", &sn, e));
 	assert_string_equal(sn->name, "snapshot-2");
+	OK(snapshot_find(&l, "latest~0", &sn, e));
+	assert_string_equal(sn->name, "snapshot-2");
+	OK(snapshot_find(&l, "latest~1", &sn, e));
+	assert_ptr_equal(sn, &l.v[l.n - 2]);
+	FAILS(E_NOTFOUND, snapshot_find(&l, "latest~999999999", &sn, e));
+	FAILS(E_NOTFOUND, snapshot_find(&l, "latest~", &sn, e));
+	FAILS(E_NOTFOUND, snapshot_find(&l, "latest~1x", &sn, e));
+	FAILS(E_NOTFOUND, snapshot_find(&l, "latest1", &sn, e));
 	OK(snapshot_find(&l, "snapshot-1", &sn, e));
 	assert_int_equal(sn->generation, 1);
 	OK(snapshot_find(&l, "0303", &sn, e));
