@@ -32,9 +32,20 @@ static const char *below(const char *path)
 	return *path ? path : ".";
 }
 
+/* Links are followed where people put parts of a world on another disk. Others may lead anywhere:
+ * up, around in circles, or into a mount that waits for us. */
+static bool may_be_elsewhere(const char *name)
+{
+	return strcmp(name, "region") == 0 || strcmp(name, "entities") == 0 ||
+	       strcmp(name, "poi") == 0 || strcmp(name, "dimensions") == 0 ||
+	       strncmp(name, "DIM", 3) == 0;
+}
+
 static bool is_directory(int fd, const struct dirent *d)
 {
 	struct stat st;
+	if (d->d_type == DT_LNK && !may_be_elsewhere(d->d_name))
+		return false;
 	if (d->d_type != DT_UNKNOWN && d->d_type != DT_LNK)
 		return d->d_type == DT_DIR;
 	return fstatat(fd, d->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
