@@ -93,7 +93,7 @@ static int make_record(void *ctx, struct coder *c, struct piece *p, struct err *
 		r = group_record(c->rs, buf_span(&m->plain->data), m->slot, &p->own, e);
 	if (r < 0)
 		return r;
-	if ((uint32_t)keyed_check(store_keys(m->fs->store), buf_span(&p->own)) != m->slot->check)
+	if ((uint32_t)keyed_check(m->fs->keys, buf_span(&p->own)) != m->slot->check)
 		return err_set(e, E_CORRUPT, 0, "a chunk did not come out as it went in");
 	return own_piece(p);
 }

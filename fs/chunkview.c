@@ -1,14 +1,22 @@
-/* chunks/<snapshot>/<world>/<dimension>/r.X.Z/c.X.Z.nbt: every chunk of a snapshot as a file.
+/* chunks/<snapshot>/<world>/<dimension>/r.X.Z/c.X.Z.nbt: every chunk of a snapshot as a file; and
+ * chunks/live/, the same for live worlds. Both have a world_tree and regions; what is live may be
+ * kept for a second only, shows no region that has no chunk, and may be written to.
  *
  * Nodes: directories of worlds and dimensions (number 0 of them is the face of the snapshot, the
- * others are SHELF_WORLDS), and for each region a shelf with its directory, those of its entities
- * and poi, and the chunks of all three. */
+ * others are SHELF_WORLDS; of live worlds number 0 is on a shelf of its own, and the others on one
+ * for each tree that there was), and for each region a shelf with its directory, those of its
+ * entities and poi, and the chunks of all three. */
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/base/cleanup.h"
 #include "fs/chunkinfo.h"
+#include "fs/handle.h"
+#include "fs/live.h"
+#include "fs/liveregion.h"
+#include "fs/putback.h"
 #include "fs/regions.h"
+#include "fs/target.h"
 #include "fs/topview.h"
 
 /* Slots of SHELF_REGION: kind * KIND_STEP is the directory, + 1 + slot a chunk. */
@@ -16,7 +24,7 @@
 
 struct at {
 	struct world_tree *tree;
-	const struct world_node *node; /* the directory, or that of the dimension */
+	struct world_node *node; /* the directory, or that of the dimension */
 	const struct world_place *place; /* NULL: not a dimension */
 	int kind;
 	int slot; /* of a chunk; -1: a directory */
@@ -25,6 +33,22 @@ struct at {
 static bool is_region(struct node n)
 {
 	return n.shelf->key.kind == SHELF_REGION;
+}
+
+static bool is_live(struct node n)
+{
+	return !n.shelf->key.snap;
+}
+
+/* The directory chunks/live itself: always the tree of now. */
+static bool is_live_root(struct node n)
+{
+	return is_live(n) && !is_region(n) && n.shelf->key.dir == 0;
+}
+
+static double ttl_of(struct node n)
+{
+	return is_live(n) ? TTL_LIVE : TTL_FOREVER;
 }
 
 static uint32_t number_of(struct node n)
@@ -37,7 +61,8 @@ static uint32_t number_of(struct node n)
 static int where(struct call *cl, struct node n, struct at *ret)
 {
 	*ret = (struct at){.slot = -1};
-	int r = world_tree_get(cl, n.shelf->key.snap, &ret->tree);
+	int r = is_live(n) ? live_tree(cl, n.shelf->key.dir, &ret->tree)
+			   : world_tree_get(cl, n.shelf->key.snap, &ret->tree);
 	if (r < 0)
 		return r;
 	uint32_t i = number_of(n);
@@ -75,20 +100,48 @@ static int load_region(struct call *cl, struct node n, const struct at *a, int k
 	return region_load(cl, a->place, kind, n.shelf->key.x, n.shelf->key.z, ret);
 }
 
+static struct live_spot spot_of(struct node n, const struct at *a)
+{
+	return (struct live_spot){a->place->live->number, a->place->name, n.shelf->key.x,
+		n.shelf->key.z, a->kind};
+}
+
+/* A live region file without chunks counts as none. */
+static int load_shown(struct call *cl, struct node n, const struct at *a, int kind,
+	struct region *ret)
+{
+	int r = load_region(cl, n, a, kind, ret);
+	if (r < 0 || !ret->place || live_region_has_any(ret))
+		return r;
+	region_unload(cl, ret);
+	return not_here(cl);
+}
+
 /* ---- attributes ---- */
 
 static mode_t dir_mode(mode_t files)
 {
-	files &= 0444;
-	return files | files >> 2;
+	return (files & 0666) | (files & 0444) >> 2;
+}
+
+/* What may be written is told of live worlds only. */
+static mode_t mode_of(struct node n, mode_t mode)
+{
+	return is_live(n) ? mode : mode & 0555;
 }
 
 static void stat_world(struct call *cl, struct node n, const struct at *a, struct stat *st)
 {
-	const struct world_node *w = a->node;
+	struct world_node now, *w = a->node;
+	if (is_live(n)) { /* its time moves on */
+		now = *w;
+		live_stat(cl->fs->live, w->dim >= 0 ? a->tree->worlds.v[w->dim].folder : w->name,
+			&now);
+		w = &now;
+	}
 	stat_dir(cl->fs, st, ino_of(cl->fs, n.shelf->key.snap, 'W', number_of(n), 0,
 			span_of("", 0)), ts_of(w->mtime));
-	st->st_mode = S_IFDIR | w->mode;
+	st->st_mode = S_IFDIR | mode_of(n, w->mode);
 	st->st_uid = w->uid;
 	st->st_gid = w->gid;
 }
@@ -100,18 +153,35 @@ static uint64_t region_ino(struct call *cl, struct node n, uint32_t slot)
 		(uint64_t)k->dim << 32 | slot, span_of("", 0));
 }
 
+/* A region that somebody made or emptied: it has the dimension's owner. */
+static int stat_empty(struct call *cl, struct node n, const struct at *a, struct stat *st)
+{
+	struct live_spot spot = spot_of(n, a);
+	struct world_node w = *a->node;
+	if (!live_keeps_spot(cl->fs->live, &spot))
+		return not_here(cl);
+	live_stat(cl->fs->live, a->tree->worlds.v[a->node->dim].folder, &w);
+	stat_dir(cl->fs, st, region_ino(cl, n, n.slot), ts_of(w.mtime));
+	st->st_mode = S_IFDIR | w.mode;
+	st->st_uid = w.uid;
+	st->st_gid = w.gid;
+	return 0;
+}
+
 /* The directory of a region, or of its entities or poi. The file of that kind gives owner and
  * time; a region without one takes those of another kind. */
 static int stat_region(struct call *cl, struct node n, const struct at *a, struct stat *st)
 {
 	struct region rg;
-	int r = load_region(cl, n, a, a->kind, &rg);
+	int r = load_shown(cl, n, a, a->kind, &rg);
 	for (int k = 1; r == E_NOTFOUND && a->kind == KIND_REGION && k < N_KINDS; k++)
-		r = load_region(cl, n, a, k, &rg);
+		r = load_shown(cl, n, a, k, &rg);
+	if (r == E_NOTFOUND && is_live(n) && a->place)
+		return stat_empty(cl, n, a, st);
 	if (r < 0)
 		return r;
 	stat_dir(cl->fs, st, region_ino(cl, n, n.slot), ts_of(rg.en.mtime));
-	st->st_mode = S_IFDIR | dir_mode(rg.en.mode);
+	st->st_mode = S_IFDIR | mode_of(n, dir_mode(rg.en.mode));
 	st->st_uid = rg.en.uid;
 	st->st_gid = rg.en.gid;
 	region_unload(cl, &rg);
@@ -123,7 +193,7 @@ static void stat_chunk(struct call *cl, struct node n, const struct region *rg, 
 {
 	struct timespec t = {(time_t)ch->mtime, 0};
 	stat_dir(cl->fs, st, region_ino(cl, n, slot), t);
-	st->st_mode = S_IFREG | (rg->en.mode & 0444);
+	st->st_mode = S_IFREG | (mode_of(n, rg->en.mode) & 0666);
 	st->st_uid = rg->en.uid;
 	st->st_gid = rg->en.gid;
 	st->st_size = (off_t)ch->size;
@@ -135,7 +205,7 @@ static int getattr(struct call *cl, struct node n, struct stat *st, double *ttl)
 	CLEANUP_AT struct at a = {0};
 	struct region rg;
 	struct region_chunk ch;
-	*ttl = TTL_FOREVER;
+	*ttl = ttl_of(n);
 	/* Listing chunks/ must not look for the worlds of every snapshot. */
 	if (n.shelf->key.kind == SHELF_SNAP)
 		return top_view.getattr(cl, n, st, ttl);
@@ -173,18 +243,21 @@ static int give(struct call *cl, struct node dir, const struct shelf_key *key, u
 	return r;
 }
 
-static int give_world(struct call *cl, struct node dir, uint32_t number, struct found *ret)
+static int give_world(struct call *cl, struct node dir, uint64_t age, uint32_t number,
+	struct found *ret)
 {
-	struct shelf_key key = {.kind = SHELF_WORLDS, .snap = dir.shelf->key.snap};
-	/* All of them are on one shelf, below the snapshot's. */
-	struct node top = {dir.shelf->key.kind == SHELF_WORLDS ? dir.shelf->parent : dir.shelf, 0};
+	struct shelf_key key = {.kind = SHELF_WORLDS, .snap = dir.shelf->key.snap, .dir = age};
+	/* All of them are on one shelf, below the snapshot's or that of chunks/live. */
+	bool top_is_here = dir.shelf->key.kind == SHELF_SNAP || is_live_root(dir);
+	struct node top = {top_is_here ? dir.shelf : dir.shelf->parent, 0};
 	return give(cl, top, &key, number, ret);
 }
 
 static int give_region(struct call *cl, struct node dir, int32_t x, int32_t z, struct found *ret)
 {
 	struct shelf_key key = {.kind = SHELF_REGION, .snap = dir.shelf->key.snap,
-		.dim = number_of(dir), .x = x, .z = z};
+		.dir = dir.shelf->key.snap ? 0 : dir.shelf->key.dir, .dim = number_of(dir), .x = x,
+		.z = z};
 	return give(cl, dir, &key, 0, ret);
 }
 
@@ -202,7 +275,7 @@ static int give_chunk(struct call *cl, struct node dir, const struct at *a,
 	if (r < 0)
 		return r;
 	*ret_fine = ch.fine;
-	*ret = (struct found){.ttl = TTL_FOREVER};
+	*ret = (struct found){.ttl = ttl_of(dir)};
 	ret->node.slot = (uint32_t)a->kind * KIND_STEP + 1 + slot;
 	ret->node.shelf = nodes_ref(cl->fs->nodes, dir.shelf);
 	stat_chunk(cl, dir, rg, ret->node.slot, &ch, &ret->st);
@@ -222,9 +295,9 @@ static int lookup_world(struct call *cl, struct node n, const struct at *a, stru
 	char text[80], again[64];
 	int32_t x, z;
 	const struct world_node *w = a->node;
-	for (uint32_t i = w->first; i < w->first + w->count; i++)
-		if (is_name(name, a->tree->node[i].name))
-			return give_world(cl, n, i, ret);
+	int child = world_tree_child(a->tree, (uint32_t)(w - a->tree->node), name);
+	if (child >= 0)
+		return give_world(cl, n, a->tree->age, (uint32_t)child, ret);
 	if (!a->place || name.n >= 64)
 		return not_here(cl);
 	snprintf(text, sizeof text, "%.*s.mca", (int)name.n, (const char *)name.p);
@@ -266,8 +339,8 @@ static int lookup(struct call *cl, struct node n, struct span name, struct found
 	if (r == 0)
 		r = is_region(n) ? lookup_region(cl, n, &a, name, ret)
 				 : lookup_world(cl, n, &a, name, ret);
-	if (r == E_NOTFOUND)
-		ret->ttl = TTL_FOREVER;
+	if (r == E_NOTFOUND) /* of live worlds it may come any time */
+		ret->ttl = is_live(n) ? 0 : TTL_FOREVER;
 	return r;
 }
 
@@ -291,7 +364,7 @@ static int list_world(struct call *cl, struct node n, const struct at *a, uint64
 	const struct world_node *w = a->node;
 	struct found f;
 	for (; off < w->count; off++) {
-		int r = give_world(cl, n, w->first + (uint32_t)off, &f);
+		int r = give_world(cl, n, a->tree->age, w->first + (uint32_t)off, &f);
 		if (r < 0)
 			return r;
 		if (!emit(cl, a->tree->node[w->first + off].name, &f, off + 1, fn, ctx))
@@ -306,6 +379,8 @@ static int list_world(struct call *cl, struct node n, const struct at *a, uint64
 		char text[64];
 		snprintf(text, sizeof text, "r.%d.%d", v[i].x, v[i].z);
 		r = give_region(cl, n, v[i].x, v[i].z, &f);
+		if (r == E_NOTFOUND && is_live(n))
+			continue; /* without chunks, or removed meanwhile */
 		if (r < 0)
 			return r;
 		if (!emit(cl, text, &f, w->count + i + 1, fn, ctx))
@@ -413,6 +488,14 @@ static int read_(struct call *cl, struct node n, uint64_t off, size_t size, stru
 	struct region rg;
 	struct region_chunk ch;
 	*ret = (struct reading){0};
+	if (cl->h && cl->h->piece) {
+		ret->hold = piece_ref(cl->h->piece);
+		ret->data = span_sub(ret->hold->data, off < ret->hold->data.n ? (size_t)off
+									      : ret->hold->data.n, size);
+		return 0;
+	}
+	if (cl->fs->putback && off == 0 && !is_live(n))
+		putback_saw(cl->fs->putback, n);
 	int r = where(cl, n, &a);
 	if (r == 0)
 		r = open_chunk(cl, n, &a, &rg, &ch, &nbt);
@@ -425,11 +508,28 @@ static int read_(struct call *cl, struct node n, uint64_t off, size_t size, stru
 		ret->hold = TAKE_PTR(nbt);
 	} else if (off < ch.size) {
 		uint64_t left = ch.size - off;
-		r = file_read(cl, &rg.en.content, rg.en.size, ch.off + off,
-			size < left ? size : (size_t)left, ret);
+		r = region_raw(cl, &rg, ch.off + off, size < left ? size : (size_t)left, ret);
 	}
 	region_unload(cl, &rg);
 	return r;
+}
+
+/* What is open of a live world stays what it was: a server may save the chunk meanwhile. */
+static int open_(struct call *cl, struct node n, struct handle *h)
+{
+	CLEANUP_AT struct at a = {0};
+	struct region rg;
+	struct region_chunk ch;
+	if (!is_live(n) || !is_region(n) || n.slot % KIND_STEP == 0)
+		return 0;
+	h->direct = true;
+	int r = where(cl, n, &a);
+	if (r == 0)
+		r = open_chunk(cl, n, &a, &rg, &ch, &h->piece);
+	if (r < 0)
+		return r;
+	region_unload(cl, &rg);
+	return 0;
 }
 
 static int xattrs(struct call *cl, struct node n, struct buf *out)
@@ -468,10 +568,13 @@ static int name(struct call *cl, struct node n, struct buf *out, struct node *re
 	int r = where(cl, n, &a);
 	if (r < 0)
 		return r;
+	if (is_live_root(n))
+		return buf_add(out, "chunks/live", 11, &cl->e);
 	if (!is_region(n)) {
 		uint32_t parent = a.node->parent;
 		*ret_parent = parent ? (struct node){n.shelf, parent}
-				     : (struct node){n.shelf->parent, FACE_CHUNKS};
+				     : (struct node){n.shelf->parent,
+					       is_live(n) ? 0u : (uint32_t)FACE_CHUNKS};
 		return buf_add(out, a.node->name, strlen(a.node->name), &cl->e);
 	}
 	/* The dimension's directory is on the shelf above, or is the face itself. */
@@ -486,10 +589,39 @@ static int name(struct call *cl, struct node n, struct buf *out, struct node *re
 	return buf_add(out, text, strlen(text), &cl->e);
 }
 
+uint32_t chunk_folder_slot(uint32_t slot)
+{
+	return slot / KIND_STEP * KIND_STEP;
+}
+
+uint64_t chunk_ino(struct call *cl, struct node n)
+{
+	return region_ino(cl, n, n.slot);
+}
+
+int chunk_target(struct call *cl, struct node n, struct target *ret)
+{
+	CLEANUP_AT struct at a = {0};
+	ret->place = is_live(n) ? PLACE_ABOVE : PLACE_FIXED;
+	if (!is_live(n) || is_live_root(n))
+		return 0;
+	int r = where(cl, n, &a);
+	if (r < 0 || !a.place)
+		return r;
+	*ret = (struct target){.place = !is_region(n) ? PLACE_DIM
+					: a.slot < 0  ? PLACE_REGION
+						      : PLACE_CHUNK,
+		.world = a.place->live, .dimension = a.place->name, .kind = a.kind,
+		.rx = n.shelf->key.x, .rz = n.shelf->key.z, .slot = a.slot};
+	ret->tree = TAKE_PTR(a.tree);
+	return 0;
+}
+
 const struct view chunk_view = {
 	.getattr = getattr,
 	.lookup = lookup,
 	.list = list,
+	.open = open_,
 	.read = read_,
 	.xattrs = xattrs,
 	.name = name,

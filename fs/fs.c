@@ -54,6 +54,10 @@ void coder_give(struct fs *fs, struct coder *c)
 const struct view *view_of(struct node n)
 {
 	switch (n.shelf->key.kind) {
+	case SHELF_TOP:
+		return n.slot == TOP_LIVE	? &live_view
+		       : n.slot == TOP_TRASH	? &trash_view
+						: &top_view;
 	case SHELF_LEAF:
 		return &snap_view;
 	case SHELF_SNAP:
@@ -66,6 +70,11 @@ const struct view *view_of(struct node n)
 		return &chunk_view;
 	case SHELF_EDIT:
 		return &edit_view;
+	case SHELF_LIVE:
+		return &live_view;
+	case SHELF_TRASH:
+	case SHELF_TRASHED:
+		return &trash_view;
 	default:
 		return &top_view;
 	}
@@ -93,7 +102,7 @@ uint64_t ino_of(struct fs *fs, const struct snap *sn, char what, uint64_t a, uin
 	set_le64(key + ID_BYTES + 9, b);
 	if (n)
 		memcpy(key + ID_BYTES + 17, name.p, n);
-	uint64_t h = keyed_check(store_keys(fs->store), span_of(key, ID_BYTES + 17 + n));
+	uint64_t h = keyed_check(fs->keys, span_of(key, ID_BYTES + 17 + n));
 	/* Positive for programs that take it for signed, and clear of the fixed directories. */
 	return (h >> 1) | 1u << 20;
 }
@@ -125,6 +134,14 @@ int errno_of(int code)
 		return ENOTSUP;
 	case E_CANCELLED:
 		return EINTR;
+	case E_LOCKED:
+		return EBUSY;
+	case E_EXISTS:
+		return EEXIST;
+	case E_NOSPACE:
+		return ENOSPC;
+	case E_USAGE:
+		return EINVAL;
 	default:
 		return EIO;
 	}
@@ -133,7 +150,7 @@ int errno_of(int code)
 /* ---- reporting ---- */
 
 /* The path of a node, from its end to the front; deep paths lose their beginning. */
-static void path_of(struct call *cl, struct node n, char *out, size_t size)
+void node_path(struct call *cl, struct node n, char *out, size_t size)
 {
 	size_t at = size - 1;
 	out[at] = 0;
@@ -157,7 +174,7 @@ static void path_of(struct call *cl, struct node n, char *out, size_t size)
 void say_once(struct fs *fs, enum log_level level, const char *line)
 {
 	size_t most = sizeof fs->said / sizeof *fs->said;
-	uint64_t h = keyed_check(store_keys(fs->store), span_of(line, strlen(line)));
+	uint64_t h = keyed_check(fs->keys, span_of(line, strlen(line)));
 	LOCK_SCOPE(&fs->said_lock);
 	for (size_t i = 0; i < most; i++)
 		if (fs->said[i] == h)
@@ -170,7 +187,7 @@ void report(struct call *cl, struct node n)
 {
 	char path[512], line[sizeof path + sizeof cl->e.msg];
 	atomic_fetch_add(&cl->fs->n.errors, 1);
-	path_of(cl, n, path, sizeof path);
+	node_path(cl, n, path, sizeof path);
 	snprintf(line, sizeof line, "%.500s: %.590s", path, cl->e.msg);
 	/* A reader tries again, and the kernel reads ahead: one line is enough. */
 	say_once(cl->fs, LOG_ERROR, line);

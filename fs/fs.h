@@ -16,6 +16,12 @@
 #define TTL_LIVE 1.0
 
 struct files;
+struct live;
+struct sizes;
+struct handle;
+struct keeper;
+struct putback;
+struct writings;
 struct world_cache;
 
 struct counters {
@@ -26,7 +32,16 @@ struct counters {
 struct coder_slot;
 
 struct fs {
-	struct store *store;
+	struct store *store; /* NULL: only live worlds */
+	const struct keys *keys; /* the store's, or `own_keys` */
+	struct keys *own_keys;
+	struct live *live; /* NULL: none, and the mount is read-only */
+	struct keeper *keeper;
+	struct putback *putback;
+	struct writings *writings;
+	bool trash_rm;
+	struct sizes *sizes;
+	time_t begun;
 	struct log log;
 	struct fscache *cache;
 	struct ahead *ahead;
@@ -58,6 +73,7 @@ void coder_give(struct fs *fs, struct coder *c);
 struct call {
 	struct fs *fs;
 	struct coder *c;
+	struct handle *h; /* of a read or listing in a mount that keeps them, or NULL */
 	struct err e;
 };
 
@@ -91,6 +107,8 @@ struct view {
 	int (*getattr)(struct call *cl, struct node n, struct stat *st, double *ttl);
 	/* E_NOTFOUND; *ttl then says how long that may be remembered (0: not). */
 	int (*lookup)(struct call *cl, struct node n, struct span name, struct found *ret);
+	/* Look at it for an open file or directory, in mounts that keep handles. */
+	int (*open)(struct call *cl, struct node n, struct handle *h);
 	/* From offset `off` (0, or a `next` from before; "." and ".." are not listed here). */
 	int (*list)(struct call *cl, struct node n, uint64_t off, list_fn fn, void *ctx);
 	int (*readlink)(struct call *cl, struct node n, struct buf *out);
@@ -102,7 +120,7 @@ struct view {
 	int (*name)(struct call *cl, struct node n, struct buf *out, struct node *ret_parent);
 };
 const struct view *view_of(struct node n);
-extern const struct view top_view, snap_view, chunk_view, edit_view;
+extern const struct view top_view, snap_view, chunk_view, edit_view, live_view, trash_view;
 
 /* The node of an inode number, with a reference to its shelf. */
 bool node_of(struct fs *fs, uint64_t ino, struct node *ret);
@@ -122,6 +140,8 @@ static inline struct timespec ts_of(struct timestamp t)
 	return (struct timespec){(time_t)t.s, (long)t.ns};
 }
 
+/* Where a node is in the mount, for messages. */
+void node_path(struct call *cl, struct node n, char *out, size_t size);
 /* Log a line unless it is one of the last that were. */
 void say_once(struct fs *fs, enum log_level level, const char *line);
 /* Log a problem with a node, once. */

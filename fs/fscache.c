@@ -64,7 +64,17 @@ static struct piece *piece_new(void)
 	return p;
 }
 
-static struct piece *piece_ref(struct piece *p)
+struct piece *piece_of(struct buf *b)
+{
+	struct piece *p = piece_new();
+	if (p) {
+		p->own = take_buf(b);
+		p->data = buf_span(&p->own);
+	}
+	return p;
+}
+
+struct piece *piece_ref(struct piece *p)
 {
 	atomic_fetch_add(&p->refs, 1);
 	return p;

@@ -26,7 +26,9 @@ enum piece_what {
 	PIECE_FILE_TABLE = 0x400, /* of a region file that is not kept in groups */
 	PIECE_FILE_NBT = 0x1000,  /* + slot of such a file */
 	PIECE_EXTERNAL = 0x2000,  /* + type: NBT of a .mcc file */
-	PIECE_REGIONS = 0x3000	  /* the region files of a dimension */
+	PIECE_REGIONS = 0x3000,	  /* the region files of a dimension */
+	PIECE_LIVE_NBT = 0x4000,  /* of a live world's chunk */
+	PIECE_TRASH = 0x4001	  /* a part of a chunk in the trash */
 };
 
 struct piece_key {
@@ -45,6 +47,9 @@ int fscache_get(struct fscache *fc, struct coder *c, const struct piece_key *key
 /* There, or being made. */
 bool fscache_has(struct fscache *fc, const struct piece_key *key);
 
+/* Bytes that are in no cache, as a piece; takes them over. NULL without memory. */
+struct piece *piece_of(struct buf *b);
+struct piece *piece_ref(struct piece *p);
 void piece_unref(struct piece *p); /* NULL is fine */
 static inline void cleanup_piecep(struct piece **p)
 {

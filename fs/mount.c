@@ -19,9 +19,13 @@
 #include "engine/base/cleanup.h"
 #include "fs/blobs.h"
 #include "fs/file.h"
+#include "fs/keeper.h"
+#include "fs/liveregion.h"
 #include "fs/ops.h"
+#include "fs/putback.h"
 #include "fs/topview.h"
 #include "fs/worldview.h"
+#include "fs/writing.h"
 
 #define FSTYPE "fuse.mcfs"
 
@@ -63,7 +67,13 @@ static void fs_close(struct fs *fs)
 	world_cache_free(fs->worlds);
 	files_free(fs->files);
 	fscache_free(fs->cache);
+	writings_free(fs->writings);
+	putback_free(fs->putback);
+	keeper_free(fs->keeper);
+	sizes_free(fs->sizes);
+	live_free(fs->live);
 	nodes_free(fs->nodes);
+	keys_free(fs->own_keys);
 	top_free(fs->top);
 	free_coders(fs);
 	pthread_rwlock_destroy(&fs->index_lock);
@@ -82,10 +92,22 @@ static int find_only(struct fs *fs, const char *spec, struct err *e)
 	return fs->only ? 0 : err_set(e, E_NOMEM, 0, "no memory for inode numbers");
 }
 
+/* Inode numbers and the cache's keys are made with the store's keys. Without a store any will do,
+ * but they have to be the same at every mount. */
+static int fs_keys(struct fs *fs, struct err *e)
+{
+	static const uint8_t zero[KEY_BYTES];
+	static const struct id none;
+	int r = fs->store ? 0 : keys_new(&fs->own_keys, zero, &none, e);
+	fs->keys = fs->store ? store_keys(fs->store) : fs->own_keys;
+	return r;
+}
+
 static int fs_open(struct fs *fs, struct store *s, const struct mount_options *opt, struct err *e)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	fs->store = s;
+	fs->begun = time(NULL);
 	fs->log = opt->log;
 	fs->uid = geteuid();
 	fs->gid = getegid();
@@ -93,7 +115,9 @@ static int fs_open(struct fs *fs, struct store *s, const struct mount_options *o
 	pthread_rwlock_init(&fs->index_lock, NULL);
 	pthread_mutex_init(&fs->coder_lock, NULL);
 	pthread_mutex_init(&fs->said_lock, NULL);
-	int r = fscache_new(&fs->cache, fs->cache_bytes - mount_store_cache(fs->cache_bytes), e);
+	int r = fs_keys(fs, e);
+	if (r == 0)
+		r = fscache_new(&fs->cache, fs->cache_bytes - mount_store_cache(fs->cache_bytes), e);
 	if (r == 0)
 		r = nodes_new(&fs->nodes, e);
 	if (r == 0)
@@ -102,6 +126,17 @@ static int fs_open(struct fs *fs, struct store *s, const struct mount_options *o
 		r = world_cache_new(&fs->worlds, e);
 	if (r == 0)
 		r = top_new(&fs->top, s, opt->dir, e);
+	if (r == 0 && opt->n_worlds)
+		r = live_new(&fs->live, fs, opt, e);
+	if (r == 0 && opt->n_worlds)
+		r = sizes_new(&fs->sizes, e);
+	if (r == 0 && opt->n_worlds)
+		r = keeper_new(&fs->keeper, fs, opt, e);
+	if (r == 0 && opt->n_worlds)
+		r = putback_new(&fs->putback, e);
+	if (r == 0 && opt->n_worlds)
+		r = writings_new(&fs->writings, e);
+	fs->trash_rm = opt->trash_rm;
 	if (r == 0 && opt->snapshot)
 		r = find_only(fs, opt->snapshot, e);
 	if (r == 0)
@@ -175,7 +210,7 @@ static void tender_stop(struct tender *t)
 /* ---- protection ---- */
 
 /* After the mount is made: keep what reading the store and unmounting take, nothing else. */
-static void harden(void)
+static void harden(bool writes)
 {
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	struct rlimit none = {0, 0};
@@ -184,7 +219,9 @@ static void harden(void)
 		return; /* unmounting goes through fusermount3, which is set-uid */
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	const uint64_t keep = 1u << CAP_SYS_ADMIN | 1u << CAP_DAC_READ_SEARCH |
-			      1u << CAP_DAC_OVERRIDE;
+			      1u << CAP_DAC_OVERRIDE |
+			      /* files that come back get their owner and mode back */
+			      (writes ? 1u << CAP_CHOWN | 1u << CAP_FOWNER : 0);
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct d[2];
 	if (syscall(SYS_capget, &h, d) != 0)
@@ -211,7 +248,11 @@ static int make_args(struct fuse_args *args, const struct mount_options *opt, st
 {
 	CLEANUP_FREE char *opts = NULL;
 	CLEANUP_FREE char *name = NULL;
-	int r = add_option(&opts, "ro,nosuid,nodev,noatime,subtype=mcfs", e);
+	/* A store alone is read-only for the kernel, which is faster. With live worlds we refuse by
+	 * ourselves what may not be changed. */
+	int r = add_option(&opts, "nosuid,nodev,noatime,subtype=mcfs", e);
+	if (r == 0 && !opt->n_worlds)
+		r = add_option(&opts, "ro", e);
 	if (r == 0 && opt->allow_other)
 		r = add_option(&opts, "allow_other,default_permissions", e);
 	if (r == 0 && opt->kernel_options && *opt->kernel_options)
@@ -271,9 +312,12 @@ static int serve(struct serving *sv, const struct mount_options *opt, struct err
 			r = err_set(e, E_IO, 0, "cannot mount at '%s'%s%s", opt->point,
 				fuse_said[0] ? ": " : "", fuse_said);
 		if (r == 0) {
-			harden();
+			harden(opt->n_worlds > 0);
 			tender_start(&tender, &sv->fs);
-			r = loop(se, opt, e);
+			if (sv->fs.keeper)
+				r = keeper_start(sv->fs.keeper, e);
+			if (r == 0)
+				r = loop(se, opt, e);
 			fuse_session_unmount(se);
 			tender_stop(&tender);
 		}

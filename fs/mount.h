@@ -1,4 +1,4 @@
-/* mount.h - a store as a file system: mount it, serve until it is unmounted.
+/* mount.h - a store, live worlds, or both as a file system: mount it, serve until it is unmounted.
  *
  * The tree and its costs: docs/MOUNT.md. */
 #ifndef MCFS_FS_MOUNT_H
@@ -8,9 +8,15 @@
 
 #include "engine/snapshot/snapobj.h"
 
+
 struct mount_options {
 	const char *point;    /* where */
 	const char *dir;      /* the store's directory, to see changes; NULL: not local */
+	const char *const *worlds; /* folders of live worlds to show; no links but the last part */
+	size_t n_worlds;
+	const char *state_dir;	 /* where their trash is */
+	bool refuse_running;	 /* EBUSY while a server holds the world; else it waits */
+	bool trash_rm;		 /* allow `rm` in trash/ */
 	const char *snapshot; /* show only this one, at the root; NULL: all */
 	const char *source;   /* what /proc/mounts shows */
 	const char *kernel_options; /* more for the kernel ("noexec"), or NULL */
@@ -29,7 +35,7 @@ struct mount_options {
 /* The part of the cache that the store is to be opened with. */
 size_t mount_store_cache(size_t cache_bytes);
 
-/* Serve until unmounted or told to end (SIGTERM, SIGINT, SIGHUP). The store stays the caller's. */
+/* `s` may be NULL when there are worlds. Serve until unmounted or told to end (SIGTERM, SIGINT, SIGHUP). The store stays the caller's. */
 int mount_run(struct store *s, const struct mount_options *opt, struct err *e) MUST_CHECK;
 
 /* Unmount what is mounted at `point`; `lazy`: also when it is in use. E_USAGE when there is no mount

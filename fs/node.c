@@ -33,6 +33,13 @@ int nodes_new(struct nodes **ret, struct err *e)
 	return 0;
 }
 
+static void free_shelf(struct shelf *s)
+{
+	snap_unref(s->key.snap);
+	free(s->name);
+	free(s);
+}
+
 void nodes_free(struct nodes *n)
 {
 	if (!n)
@@ -40,8 +47,7 @@ void nodes_free(struct nodes *n)
 	for (uint64_t i = 0; n->by_number && i < n->buckets; i++)
 		for (struct shelf *s = n->by_number[i], *next; s; s = next) {
 			next = s->next_by_number;
-			snap_unref(s->key.snap);
-			free(s);
+			free_shelf(s);
 		}
 	free(n->by_number);
 	free(n->by_key);
@@ -107,6 +113,12 @@ static void grow(struct nodes *n)
 struct shelf *nodes_get(struct nodes *n, const struct shelf_key *key, uint64_t dir_ino,
 	struct shelf *parent)
 {
+	return nodes_get_named(n, key, dir_ino, parent, (struct span){0});
+}
+
+struct shelf *nodes_get_named(struct nodes *n, const struct shelf_key *key, uint64_t dir_ino,
+	struct shelf *parent, struct span name)
+{
 	LOCK_SCOPE(&n->m);
 	struct shelf *s = n->by_key[hash_key(key) & (n->buckets - 1)];
 	while (s && !same_key(&s->key, key))
@@ -116,6 +128,8 @@ struct shelf *nodes_get(struct nodes *n, const struct shelf_key *key, uint64_t d
 		return s;
 	}
 	s = calloc(1, sizeof *s);
+	if (s && name.p && !(s->name = strndup((const char *)name.p, name.n)))
+		free(TAKE_PTR(s));
 	if (!s)
 		return NULL;
 	if (n->count >= 2 * n->buckets)
@@ -179,8 +193,7 @@ void nodes_put(struct nodes *n, struct shelf *s, uint64_t count)
 		struct shelf *parent = s->parent;
 		unlink_shelf(n, s);
 		n->count--;
-		snap_unref(s->key.snap);
-		free(s);
+		free_shelf(s);
 		s = parent;
 		count = 1;
 	}

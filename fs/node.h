@@ -29,15 +29,19 @@ enum shelf_kind {
 	SHELF_LEAF,   /* entries of one leaf of a snapshot's tree */
 	SHELF_WORLDS, /* directories of worlds and dimensions in the chunk view */
 	SHELF_REGION, /* one r.X.Z of the chunk view */
-	SHELF_EDIT    /* worlds in the shape WorldEdit expects */
+	SHELF_EDIT,   /* worlds in the shape WorldEdit expects */
+	SHELF_LIVE,   /* one file or directory of a live world: slot 0 */
+	SHELF_TRASH,  /* trash/: directories of worlds and dimensions */
+	SHELF_TRASHED /* chunks in the trash: some of a dimension's */
 };
 
 struct shelf_key {
 	uint32_t kind;
-	uint32_t dim;	   /* REGION: number of the dimension's node */
-	uint64_t dir;	   /* inode number of the directory; 0 where the snapshot says it all */
-	struct snap *snap; /* NULL: TOP */
-	struct name leaf;  /* LEAF */
+	uint32_t dim;	   /* REGION: number of the dimension's node; LIVE: of the world */
+	uint64_t dir;	   /* inode number of the directory; 0 where the snapshot says it all;
+			    * WORLDS and REGION without a snapshot, TRASH: the tree's age */
+	struct snap *snap; /* NULL: TOP, or of a live world */
+	struct name leaf;  /* LEAF; LIVE: of the file's name */
 	int32_t x, z;	   /* REGION */
 };
 
@@ -45,6 +49,7 @@ struct shelf {
 	uint64_t number;
 	struct shelf_key key;
 	uint64_t dir_ino; /* st_ino of the directory its nodes are in */
+	char *name;	  /* LIVE: of the file; else NULL */
 	struct shelf *parent; /* of the directory; holds a reference */
 	uint64_t refs;
 	_Atomic bool no_xattrs; /* known: no entry of this leaf has any */
@@ -59,6 +64,9 @@ void nodes_free(struct nodes *n);
  * snapshot and the parent. NULL without memory. */
 struct shelf *nodes_get(struct nodes *n, const struct shelf_key *key, uint64_t dir_ino,
 	struct shelf *parent);
+/* The same for one named file; the key's leaf is made of the name. */
+struct shelf *nodes_get_named(struct nodes *n, const struct shelf_key *key, uint64_t dir_ino,
+	struct shelf *parent, struct span name);
 /* By number; a reference for the caller, or NULL. */
 struct shelf *nodes_find(struct nodes *n, uint64_t number);
 struct shelf *nodes_ref(struct nodes *n, struct shelf *s);

@@ -1,7 +1,8 @@
-/* The requests of the kernel. Each takes working memory, finds the node, asks its view and answers;
- * nothing is kept per open file or inode (OPEN and OPENDIR are refused for good with ENOSYS, which
- * tells the kernel that no state is needed). The mount is read-only for the kernel: it answers
- * everything that would change something by itself, with EROFS. */
+/* The requests of the kernel that read. Each takes working memory, finds the node, asks its view and
+ * answers. In a mount of a store alone nothing is kept per open file or inode: OPEN and OPENDIR are
+ * refused for good with ENOSYS, which tells the kernel that no state is needed, and the kernel answers
+ * everything that would change something by itself, with EROFS. With live worlds there are handles
+ * (handle.h), and change.c takes the requests that write. */
 #include "fs/ops.h"
 
 #include <errno.h>
@@ -13,16 +14,8 @@
 
 #include "engine/base/cleanup.h"
 #include "engine/snapshot/xattrs.h"
+#include "fs/change.h"
 #include "fs/topview.h"
-
-struct op {
-	fuse_req_t req;
-	struct fs *fs;
-	struct call cl;
-	struct node n;
-	const struct view *view;
-	bool again;
-};
 
 /* Bring index and list up to date. Nobody reads blobs meanwhile. */
 static void reload(struct fs *fs)
@@ -39,8 +32,7 @@ static void reload(struct fs *fs)
 	pthread_rwlock_unlock(&fs->index_lock);
 }
 
-/* False when the request has been answered already. */
-static bool op_begin(struct op *op, fuse_req_t req, uint64_t ino)
+bool op_begin(struct op *op, fuse_req_t req, uint64_t ino)
 {
 	struct serving *sv = fuse_req_userdata(req);
 	*op = (struct op){.req = req, .fs = &sv->fs, .cl = {.fs = &sv->fs}};
@@ -74,19 +66,23 @@ static bool op_again(struct op *op, int r)
 	return true;
 }
 
-static void op_end(struct op *op)
+void op_end(struct op *op)
 {
 	coder_give(op->fs, op->cl.c);
 	nodes_put(op->fs->nodes, op->n.shelf, 1);
 }
 
-/* The engine's part is over: tell of a problem, let the index be changed. */
-static int op_close(struct op *op, int r)
+int op_close(struct op *op, int r)
 {
 	if (r < 0 && r != E_NOTFOUND)
 		report(&op->cl, op->n);
 	pthread_rwlock_unlock(&op->fs->index_lock);
 	return errno_of(r);
+}
+
+static struct handle *handle_of(const struct fuse_file_info *fi)
+{
+	return fi ? (struct handle *)(uintptr_t)fi->fh : NULL;
 }
 
 static void op_init(void *user, struct fuse_conn_info *conn)
@@ -112,12 +108,32 @@ static void op_init(void *user, struct fuse_conn_info *conn)
 		sv->opt->ready(sv->opt->ready_ctx);
 }
 
-static void fill_entry(struct fuse_entry_param *e, const struct found *f)
+/* What rename moves, the kernel moves in its cache as well, under its old number. So these names are
+ * to be looked up at each use: then the new place has its own number at once. */
+static bool may_move(struct node n)
+{
+	const struct shelf_key *k = &n.shelf->key;
+	return k->kind == SHELF_TRASHED ||
+	       (k->kind == SHELF_REGION && !k->snap);
+}
+
+void fill_entry(struct fuse_entry_param *e, const struct found *f)
 {
 	*e = (struct fuse_entry_param){.attr = f->st, .attr_timeout = f->ttl,
 		.entry_timeout = f->ttl};
-	if (f->node.shelf)
+	if (f->node.shelf) {
 		e->ino = id_of(f->node);
+		if (may_move(f->node))
+			e->entry_timeout = 0;
+	}
+}
+
+void reply_found(struct op *op, const struct found *f)
+{
+	struct fuse_entry_param e;
+	fill_entry(&e, f);
+	if (fuse_reply_entry(op->req, &e) != 0)
+		nodes_put(op->fs->nodes, f->node.shelf, 1);
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -141,9 +157,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	} else if (sys) {
 		fuse_reply_err(req, sys);
 	} else {
-		fill_entry(&e, &f);
-		if (fuse_reply_entry(req, &e) != 0)
-			nodes_put(op.fs->nodes, f.node.shelf, 1);
+		reply_found(&op, &f);
 	}
 	op_end(&op);
 }
@@ -177,16 +191,18 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct stat st;
 	double ttl = 0;
 	int r;
-	(void)fi;
 	if (!op_begin(&op, req, ino))
 		return;
+	op.cl.h = handle_of(fi);
 	atomic_fetch_add(&op.fs->n.getattrs, 1);
 	do
 		r = op.view->getattr(&op.cl, op.n, &st, &ttl);
 	while (op_again(&op, r));
+	if (op.fs->live)
+		change_attr(&op, &r, &st);
 	int sys = op_close(&op, r);
 	if (sys)
-		fuse_reply_err(req, sys);
+		fuse_reply_err(req, r == E_NOTFOUND && op.fs->live ? ESTALE : sys);
 	else
 		fuse_reply_attr(req, &st, ttl);
 	op_end(&op);
@@ -214,21 +230,70 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	op_end(&op);
 }
 
-/* The kernel remembers this for the whole mount: no OPEN, RELEASE, FLUSH again, and what it has
- * cached stays. Kernels without that get the nearest thing. */
+static bool keeps_handles(fuse_req_t req)
+{
+	struct serving *sv = fuse_req_userdata(req);
+	return sv->fs.live != NULL;
+}
+
+/* Open for reading, or a directory, in a mount with live worlds. */
+static void open_handle(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, bool dir)
+{
+	struct op op;
+	struct handle *h;
+	if (!op_begin(&op, req, ino))
+		return;
+	h = handle_new();
+	int r = !h		    ? err_set(&op.cl.e, E_NOMEM, 0, "no memory to open a file")
+		: op.view->open ? op.view->open(&op.cl, op.n, h)
+				    : 0;
+	int sys = op_close(&op, r);
+	if (sys) {
+		/* A chunk that was moved: the kernel is to look its name up again. */
+		fuse_reply_err(req, r == E_NOTFOUND ? ESTALE : sys);
+		handle_free(h);
+	} else {
+		bool stays = !op.view->open || (op.n.shelf->key.snap && !h->piece);
+		fi->fh = (uintptr_t)h;
+		fi->direct_io = h->direct;
+		fi->keep_cache = stays;
+		fi->cache_readdir = dir && stays;
+		fi->noflush = 1;
+		if (fuse_reply_open(req, fi) != 0)
+			handle_free(h);
+	}
+	op_end(&op);
+}
+
+/* Without live worlds the kernel remembers the refusal for the whole mount: no OPEN, RELEASE, FLUSH
+ * again, and what it has cached stays. */
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	(void)ino;
-	fi->keep_cache = 1;
-	fi->noflush = 1;
-	fuse_reply_err(req, ENOSYS);
+	if (!keeps_handles(req)) {
+		fi->keep_cache = 1;
+		fi->noflush = 1;
+		fuse_reply_err(req, ENOSYS);
+	} else if ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC) {
+		change_open(req, ino, fi);
+	} else {
+		open_handle(req, ino, fi, false);
+	}
 }
 
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	if (!keeps_handles(req))
+		fuse_reply_err(req, ENOSYS);
+	else
+		open_handle(req, ino, fi, true);
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
 	(void)ino;
-	(void)fi;
-	fuse_reply_err(req, ENOSYS);
+	change_release(req, handle_of(fi));
+	handle_free(handle_of(fi));
+	fuse_reply_err(req, 0);
 }
 
 /* ---- listing ---- */
@@ -308,12 +373,14 @@ static void drop_given(struct listing *l)
 	l->len = 0;
 }
 
-static void list_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
+static void list_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	struct fuse_file_info *fi, bool plus)
 {
 	struct op op;
 	int r;
 	if (!op_begin(&op, req, ino))
 		return;
+	op.cl.h = handle_of(fi);
 	struct listing l = {.op = &op, .p = malloc(size), .size = size, .plus = plus};
 	atomic_fetch_add(&op.fs->n.listings, 1);
 	do {
@@ -340,15 +407,13 @@ static void list_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, boo
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct fuse_file_info *fi)
 {
-	(void)fi;
-	list_dir(req, ino, size, off, false);
+	list_dir(req, ino, size, off, fi, false);
 }
 
 static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct fuse_file_info *fi)
 {
-	(void)fi;
-	list_dir(req, ino, size, off, true);
+	list_dir(req, ino, size, off, fi, true);
 }
 
 /* ---- contents ---- */
@@ -359,9 +424,9 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct op op;
 	struct reading rd = {0};
 	int r;
-	(void)fi;
 	if (!op_begin(&op, req, ino))
 		return;
+	op.cl.h = handle_of(fi);
 	atomic_fetch_add(&op.fs->n.reads, 1);
 	do
 		r = op.view->read ? op.view->read(&op.cl, op.n, (uint64_t)off, size, &rd)
@@ -386,9 +451,9 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 	uint64_t at = 0;
 	double ttl;
 	int r;
-	(void)fi;
 	if (!op_begin(&op, req, ino))
 		return;
+	op.cl.h = handle_of(fi);
 	do {
 		r = op.view->getattr(&op.cl, op.n, &st, &ttl);
 		at = r == 0 ? (uint64_t)st.st_size : 0;
@@ -491,8 +556,9 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	struct serving *sv = fuse_req_userdata(req);
 	struct statvfs st;
 	(void)ino;
+	const char *dir = sv->opt->dir ? sv->opt->dir : sv->opt->n_worlds ? sv->opt->worlds[0] : NULL;
 	/* The space of the disk the store is on: what `df` is asked for. */
-	if (!sv->opt->dir || statvfs(sv->opt->dir, &st) < 0)
+	if (!dir || statvfs(dir, &st) < 0)
 		st = (struct statvfs){.f_bsize = 4096, .f_frsize = 4096};
 	st.f_namemax = 255;
 	fuse_reply_statfs(req, &st);
@@ -506,7 +572,9 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.getattr = op_getattr,
 	.readlink = op_readlink,
 	.open = op_open,
+	.release = op_release,
 	.opendir = op_opendir,
+	.releasedir = op_release,
 	.readdir = op_readdir,
 	.readdirplus = op_readdirplus,
 	.read = op_read,
@@ -514,4 +582,20 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.getxattr = op_getxattr,
 	.listxattr = op_listxattr,
 	.statfs = op_statfs,
+	.access = change_access,
+	.create = change_create,
+	.flush = change_flush,
+	.fsync = change_fsync,
+	.fsyncdir = change_fsyncdir,
+	.link = change_link,
+	.mkdir = change_mkdir,
+	.mknod = change_mknod,
+	.removexattr = change_removexattr,
+	.rename = change_rename,
+	.rmdir = change_rmdir,
+	.setattr = change_setattr,
+	.setxattr = change_setxattr,
+	.symlink = change_symlink,
+	.unlink = change_unlink,
+	.write = change_write,
 };

@@ -9,6 +9,7 @@
 #include "engine/base/wire.h"
 #include "engine/snapshot/tree.h"
 #include "fs/blobs.h"
+#include "fs/liveregion.h"
 
 #define FORM_OF_LIST 0xf1 /* forms of made-up names: no blob has them */
 #define FORM_OF_BYTES 0xf2
@@ -63,6 +64,20 @@ static int add_kind(struct listing *l, int kind, struct buf *out, struct err *e)
 	return r < 0 ? r : 0;
 }
 
+void region_names_sort(struct buf *b)
+{
+	struct region_name *v = (struct region_name *)(void *)b->p;
+	size_t n = b->len / sizeof *v, m = 0;
+	if (n)
+		qsort(v, n, sizeof *v, by_place);
+	for (size_t i = 0; i < n; i++)
+		if (m && by_place(&v[m - 1], &v[i]) == 0)
+			v[m - 1].kinds |= v[i].kinds;
+		else
+			v[m++] = v[i];
+	b->len = m * sizeof *v;
+}
+
 static int make_names(void *ctx, struct coder *c, struct piece *p, struct err *e)
 {
 	struct listing *l = ctx;
@@ -72,21 +87,15 @@ static int make_names(void *ctx, struct coder *c, struct piece *p, struct err *e
 		if (r < 0)
 			return r;
 	}
-	struct region_name *v = (struct region_name *)(void *)p->own.p;
-	size_t n = p->own.len / sizeof *v, m = 0;
-	if (n)
-		qsort(v, n, sizeof *v, by_place);
-	for (size_t i = 0; i < n; i++)
-		if (m && by_place(&v[m - 1], &v[i]) == 0)
-			v[m - 1].kinds |= v[i].kinds;
-		else
-			v[m++] = v[i];
-	p->data = span_of(p->own.p, m * sizeof *v);
+	region_names_sort(&p->own);
+	p->data = buf_span(&p->own);
 	return 0;
 }
 
 int region_names(struct call *cl, const struct world_place *p, struct piece **ret)
 {
+	if (p->live)
+		return live_region_names(cl, p, ret);
 	struct listing l = {cl, p};
 	struct piece_key key = {.what = PIECE_REGIONS};
 	uint8_t all[N_KINDS * (NAME_BYTES + 2)] = {0};
@@ -96,7 +105,7 @@ int region_names(struct call *cl, const struct world_place *p, struct piece **re
 		at[1] = p->dir[k].level;
 		memcpy(at + 2, p->dir[k].name.b, NAME_BYTES);
 	}
-	name_of(store_keys(cl->fs->store), FORM_OF_LIST, span_of(all, sizeof all), &key.name);
+	name_of(cl->fs->keys, FORM_OF_LIST, span_of(all, sizeof all), &key.name);
 	return fscache_get(cl->fs->cache, cl->c, &key, make_names, &l, ret, &cl->e);
 }
 
@@ -106,6 +115,8 @@ int region_load(struct call *cl, const struct world_place *p, int kind, int32_t 
 	struct region *ret)
 {
 	char name[64];
+	if (p->live)
+		return live_region_load(cl, p, kind, x, z, ret);
 	*ret = (struct region){.folder = &p->dir[kind], .x = x, .z = z};
 	int n = snprintf(name, sizeof name, "r.%d.%d.mca", x, z);
 	int r = tree_lookup(cl->fs->store, cl->c, ret->folder, span_of(name, (size_t)n), &ret->en,
@@ -127,6 +138,7 @@ int region_load(struct call *cl, const struct world_place *p, int kind, int32_t 
 
 void region_unload(struct call *cl, struct region *r)
 {
+	live_region_unload(r);
 	plain_unref(TAKE_PTR(r->hold));
 	file_close(cl->fs->files, TAKE_PTR(r->file));
 }
@@ -174,25 +186,33 @@ static int make_outside(void *ctx, struct coder *c, struct piece *p, struct err 
 	return r;
 }
 
+/* The entry of c.X.Z.mcc. */
+static int find_outside(struct call *cl, const struct region *r, unsigned slot, struct entry *ret,
+	struct plain **hold)
+{
+	char name[64];
+	int n = snprintf(name, sizeof name, "c.%lld.%lld.mcc",
+		(long long)r->x * 32 + (int)(slot % 32), (long long)r->z * 32 + (int)(slot / 32));
+	int rc = tree_lookup(cl->fs->store, cl->c, r->folder, span_of(name, (size_t)n), ret, hold,
+		&cl->e);
+	if (rc == E_NOTFOUND || (rc == 0 && ret->type != NODE_FILE))
+		return err_set(&cl->e, E_FORMAT, 0, "%s, which holds it, is missing", name);
+	return rc;
+}
+
 /* The NBT of c.X.Z.mcc. E_FORMAT when it is missing or does not decode. */
 static int outside_nbt(struct call *cl, const struct region *r, unsigned slot, unsigned type,
 	struct piece **ret)
 {
 	CLEANUP_PLAIN struct plain *hold = NULL;
 	struct entry en;
-	char name[64];
-	int n = snprintf(name, sizeof name, "c.%lld.%lld.mcc",
-		(long long)r->x * 32 + (int)(slot % 32), (long long)r->z * 32 + (int)(slot / 32));
-	int rc = tree_lookup(cl->fs->store, cl->c, r->folder, span_of(name, (size_t)n), &en, &hold,
-		&cl->e);
-	if (rc == E_NOTFOUND || (rc == 0 && en.type != NODE_FILE))
-		return err_set(&cl->e, E_FORMAT, 0, "%s, which holds it, is missing", name);
+	int rc = find_outside(cl, r, slot, &en, &hold);
 	if (rc < 0)
 		return rc;
 	struct outside o = {cl, &en, type & ~(unsigned)CHUNK_EXTERNAL};
 	struct piece_key key = {en.content.name, PIECE_EXTERNAL + o.type};
 	if (en.content.kind < CONTENT_BLOB)
-		name_of(store_keys(cl->fs->store), FORM_OF_BYTES, en.content.inline_data, &key.name);
+		name_of(cl->fs->keys, FORM_OF_BYTES, en.content.inline_data, &key.name);
 	return fscache_get(cl->fs->cache, cl->c, &key, make_outside, &o, ret, &cl->e);
 }
 
@@ -269,6 +289,39 @@ static int loose_nbt(struct call *cl, const struct region *r, unsigned slot, str
 
 /* ---- any chunk ---- */
 
+static int read_outside(struct call *cl, const struct region *r, unsigned slot, struct buf *mcc)
+{
+	CLEANUP_PLAIN struct plain *hold = NULL;
+	struct entry en;
+	int rc = find_outside(cl, r, slot, &en, &hold);
+	if (rc == 0 && en.size > EXTERNAL_MAX)
+		rc = err_set(&cl->e, E_FORMAT, 0, "its .mcc file is too large");
+	if (rc == 0)
+		rc = buf_resize(mcc, (size_t)en.size, &cl->e);
+	if (rc == 0)
+		rc = file_copy(cl, &en.content, en.size, 0, mcc->p, mcc->len);
+	return rc;
+}
+
+int region_record(struct call *cl, const struct region *r, unsigned slot, struct buf *record,
+	struct buf *mcc, bool *ret_mcc)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct span rec;
+	*ret_mcc = false;
+	if (r->place)
+		return live_region_record(cl, r, slot, record, mcc, ret_mcc);
+	struct loose l = loose_of(cl, r, slot);
+	int rc = loose_record(&l, &b, &rec);
+	if (rc == 0)
+		rc = buf_add(record, rec.p, rec.n, &cl->e);
+	if (rc == 0 && rec.p[4] & CHUNK_EXTERNAL) {
+		*ret_mcc = true;
+		rc = read_outside(cl, r, slot, mcc);
+	}
+	return rc;
+}
+
 static int table_slot(struct call *cl, const struct region *r, unsigned slot,
 	struct chunk_slot *ret)
 {
@@ -283,6 +336,8 @@ static int table_slot(struct call *cl, const struct region *r, unsigned slot,
 int region_chunk_nbt(struct call *cl, const struct region *r, unsigned slot, struct piece **ret)
 {
 	struct chunk_slot cs;
+	if (r->place)
+		return live_region_nbt(cl, r, slot, ret);
 	if (!in_group(r, slot))
 		return loose_nbt(cl, r, slot, ret);
 	int rc = table_slot(cl, r, slot, &cs);
@@ -306,11 +361,23 @@ static void set_raw(struct call *cl, const struct region *r, unsigned slot,
 	ret->size = in_group(r, slot) ? file_layout(r->file)->rec_len[slot] : l.n;
 }
 
+int region_raw(struct call *cl, const struct region *r, uint64_t off, size_t n,
+	struct reading *ret)
+{
+	if (!r->place)
+		return file_read(cl, &r->en.content, r->en.size, off, n, ret);
+	int rc = live_region_raw(cl, r, off, n, &ret->own);
+	ret->data = buf_span(&ret->own);
+	return rc;
+}
+
 int region_chunk(struct call *cl, const struct region *r, unsigned slot, struct region_chunk *ret)
 {
 	CLEANUP_PIECE struct piece *nbt = NULL;
 	struct chunk_slot cs;
 	int rc;
+	if (r->place)
+		return live_region_chunk(cl, r, slot, ret);
 	*ret = (struct region_chunk){.mtime = region_entry_at(r->header, slot).timestamp};
 	if (!region_has_chunk(r, slot))
 		return err_set(&cl->e, E_NOTFOUND, 0, "no such chunk");

@@ -1,4 +1,5 @@
-/* regions.h - the region files of a snapshot and the chunks in them. Only for fs/. */
+/* regions.h - the region files of a snapshot or a live world, and the chunks in them. Only for
+ * fs/. */
 #ifndef MCFS_FS_REGIONS_H
 #define MCFS_FS_REGIONS_H
 
@@ -11,6 +12,8 @@ struct region_name {
 	int32_t x, z;
 	uint32_t kinds; /* a bit for each */
 };
+/* Sort them and join those of one region. */
+void region_names_sort(struct buf *b);
 /* A sorted array of them, as a piece. */
 int region_names(struct call *cl, const struct world_place *p, struct piece **ret) MUST_CHECK;
 
@@ -20,6 +23,12 @@ struct region {
 	struct plain *hold; /* what `en` points into */
 	struct file *file;  /* when it is kept in groups */
 	const struct content *folder;
+	/* Of a live world; the three above are not set. */
+	const struct world_place *place;
+	struct source_region *live; /* NULL: no file, chunks that wait to come back only */
+	int kind;
+	int64_t *shown; /* by slot: the item in the trash that waits to come back, or 0 */
+	struct name live_name; /* which file */
 	int32_t x, z;
 	bool has_header;
 	uint8_t header[REGION_HEADER];
@@ -43,6 +52,13 @@ int region_chunk(struct call *cl, const struct region *r, unsigned slot,
 	struct region_chunk *ret) MUST_CHECK;
 int region_chunk_nbt(struct call *cl, const struct region *r, unsigned slot,
 	struct piece **ret) MUST_CHECK;
+/* n bytes of the file at `off`, as far as there are any. */
+int region_raw(struct call *cl, const struct region *r, uint64_t off, size_t n,
+	struct reading *ret) MUST_CHECK;
+/* A chunk's record as it stands in the file (length, type, stream), and its .mcc file; appended.
+ * E_FORMAT when there is no whole record. */
+int region_record(struct call *cl, const struct region *r, unsigned slot, struct buf *record,
+	struct buf *mcc, bool *ret_mcc) MUST_CHECK;
 bool region_has_chunk(const struct region *r, unsigned slot);
 
 #endif

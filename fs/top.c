@@ -111,7 +111,7 @@ static int load(struct top *t, struct err *e)
 		stamp = stamp_of(t->snapshots);
 		index = stamp_of(t->index);
 	}
-	int r = snapshot_list_load(&l->list, t->s, e);
+	int r = t->s ? snapshot_list_load(&l->list, t->s, e) : 0;
 	if (r == 0 && !(l->snap = calloc(l->list.n + 1, sizeof *l->snap)))
 		r = err_set(e, E_NOMEM, 0, "no memory for the list of snapshots");
 	for (size_t i = 0; r == 0 && i < l->list.n; i++) {
@@ -198,6 +198,8 @@ bool top_stale(struct top *t)
 		index = stamp_of(t->index);
 	}
 	LOCK_SCOPE(&t->m);
+	if (!t->s)
+		return false;
 	if (t->retry && time(NULL) < t->retry)
 		return false;
 	if (!t->snapshots)

@@ -36,7 +36,7 @@ static inline void cleanup_top_listp(struct top_list **l)
 #define CLEANUP_TOP_LIST __attribute__((cleanup(cleanup_top_listp)))
 
 struct top;
-/* `dir` is the store's directory where it is a local one, to notice changes; NULL: look every
+/* Without a store (NULL) the list is empty and stays so. `dir` is the store's directory where it is a local one, to notice changes; NULL: look every
  * second. The first list is loaded here. */
 int top_new(struct top **ret, struct store *s, const char *dir, struct err *e) MUST_CHECK;
 void top_free(struct top *t);

@@ -14,8 +14,16 @@
 #define FIRST_CHILD 3 /* offsets 1 and 2 are "." and ".." */
 
 static const char *const fixed[] = {[TOP_SNAPSHOTS] = "snapshots", [TOP_BY_TAG] = "by-tag",
-	[TOP_BY_HOST] = "by-host", [TOP_CHUNKS] = "chunks", [TOP_EDIT] = "worldedit"};
-#define LAST_FIXED TOP_EDIT
+	[TOP_BY_HOST] = "by-host", [TOP_CHUNKS] = "chunks", [TOP_EDIT] = "worldedit",
+	[TOP_LIVE] = "live", [TOP_TRASH] = "trash"};
+#define LAST_FIXED TOP_TRASH
+
+/* Is there such a directory in this mount? */
+static bool is_shown(const struct fs *fs, uint32_t slot)
+{
+	return slot == TOP_CHUNKS || (slot <= TOP_EDIT		  ? fs->store != NULL
+								: fs->live != NULL);
+}
 
 struct shelf *top_shelf(struct fs *fs, struct snap *sn)
 {
@@ -93,7 +101,7 @@ static int getattr(struct call *cl, struct node n, struct stat *st, double *ttl)
 	*ttl = n.slot == TOP_ROOT ? TTL_FOREVER : TTL_LIVE;
 	if (n.slot == TOP_ROOT) /* its entries never change */
 		st->st_mtim = st->st_ctim = st->st_atim = (struct timespec){
-			(time_t)store_config(fs->store)->created, 0};
+			fs->store ? (time_t)store_config(fs->store)->created : fs->begun, 0};
 	return 0;
 }
 
@@ -119,6 +127,19 @@ static int give_top(struct call *cl, uint32_t slot, struct found *ret)
 static int give_face(struct call *cl, struct snap *sn, uint32_t face, struct found *ret)
 {
 	return give(cl, top_shelf(cl->fs, sn), face, ret);
+}
+
+/* chunks/live: the directory above all trees of live worlds. */
+static int give_live(struct call *cl, struct found *ret)
+{
+	struct shelf_key key = {.kind = SHELF_WORLDS};
+	*ret = (struct found){.node.shelf = nodes_get(cl->fs->nodes, &key, 0, NULL)};
+	if (!ret->node.shelf)
+		return err_set(&cl->e, E_NOMEM, 0, "no memory for inode numbers");
+	int r = chunk_view.getattr(cl, ret->node, &ret->st, &ret->ttl);
+	if (r < 0)
+		nodes_put(cl->fs->nodes, ret->node.shelf, 1);
+	return r;
 }
 
 /* What a child of a directory of snapshots is. */
@@ -171,7 +192,7 @@ static int lookup(struct call *cl, struct node n, struct span name, struct found
 	ret->ttl = 0;
 	if (n.slot == TOP_ROOT) {
 		for (uint32_t i = TOP_SNAPSHOTS; i <= LAST_FIXED; i++)
-			if (is_name(name, fixed[i]))
+			if (is_shown(cl->fs, i) && is_name(name, fixed[i]))
 				return give_top(cl, i, ret);
 		ret->ttl = TTL_FOREVER;
 		return not_here(cl);
@@ -181,6 +202,8 @@ static int lookup(struct call *cl, struct node n, struct span name, struct found
 		return lookup_word(cl, l, n.slot, name, ret);
 	if (has_latest(n.slot) && is_name(name, "latest") && l->list.n)
 		return give_face(cl, l->snap[l->list.n - 1], FACE_LATEST, ret);
+	if (n.slot == TOP_CHUNKS && cl->fs->live && is_name(name, "live"))
+		return give_live(cl, ret);
 	const char *word = is_word_dir(n.slot) ? word_of(cl->fs, n.slot) : NULL;
 	for (size_t i = 0; i < l->list.n; i++)
 		if (is_name(name, l->snap[i]->name) &&
@@ -207,6 +230,8 @@ static int list_root(struct call *cl, uint64_t off, list_fn fn, void *ctx)
 	int r = 1;
 	for (uint64_t i = TOP_SNAPSHOTS + off; i <= LAST_FIXED && r == 1; i++) {
 		struct found f;
+		if (!is_shown(cl->fs, (uint32_t)i))
+			continue;
 		r = give_top(cl, (uint32_t)i, &f);
 		r = emit(cl, r, fixed[i], &f, i - TOP_SNAPSHOTS + 1, fn, ctx);
 	}
@@ -263,15 +288,19 @@ static int list(struct call *cl, struct node n, uint64_t off, list_fn fn, void *
 	const char *word = is_word_dir(n.slot) ? word_of(cl->fs, n.slot) : NULL;
 	struct found f;
 	int r = 1, i;
-	/* Offsets are the snapshots' numbers + 1; "latest" comes first. */
-	if (off == 0 && has_latest(n.slot) && l->list.n) {
-		r = give_face(cl, l->snap[l->list.n - 1], FACE_LATEST, &f);
-		r = emit(cl, r, "latest", &f, 1, fn, ctx);
+	/* Offsets are the snapshots' numbers + 2; "live" and "latest" come first. */
+	if (off == 0 && n.slot == TOP_CHUNKS && cl->fs->live) {
+		r = give_live(cl, &f);
+		r = emit(cl, r, "live", &f, 1, fn, ctx);
 	}
-	for (uint64_t from = off; r == 1 && (i = next_snap(l, from, n.slot, word)) >= 0;) {
+	if (r == 1 && off <= 1 && has_latest(n.slot) && l->list.n) {
+		r = give_face(cl, l->snap[l->list.n - 1], FACE_LATEST, &f);
+		r = emit(cl, r, "latest", &f, 2, fn, ctx);
+	}
+	for (uint64_t from = off > 2 ? off - 1 : 0; r == 1 && (i = next_snap(l, from, n.slot, word)) >= 0;) {
 		from = (uint64_t)l->snap[i]->number + 1;
 		r = give_face(cl, l->snap[i], face_in(n.slot), &f);
-		r = emit(cl, r, l->snap[i]->name, &f, from, fn, ctx);
+		r = emit(cl, r, l->snap[i]->name, &f, from + 1, fn, ctx);
 	}
 	return r < 0 ? r : 0;
 }

@@ -12,6 +12,8 @@ enum {
 	TOP_BY_HOST,
 	TOP_CHUNKS,
 	TOP_EDIT,
+	TOP_LIVE, /* only with live worlds, as the others below */
+	TOP_TRASH,
 	TOP_TAG_BASE = 0x1000, /* + number of a word */
 	TOP_HOST_BASE = 0x80000
 };

@@ -62,6 +62,22 @@ void world_tree_unref(struct world_tree *t)
 	free(t);
 }
 
+struct world_tree *world_tree_ref(struct world_tree *t)
+{
+	atomic_fetch_add(&t->refs, 1);
+	return t;
+}
+
+int world_tree_child(const struct world_tree *t, uint32_t node, struct span name)
+{
+	const struct world_node *w = &t->node[node];
+	for (uint32_t i = w->first; i < w->first + w->count; i++)
+		if (strlen(t->node[i].name) == name.n &&
+			memcmp(t->node[i].name, name.p, name.n) == 0)
+			return (int)i;
+	return -1;
+}
+
 /* ---- a snapshot as a world source ---- */
 
 struct source {
@@ -195,32 +211,20 @@ struct range {
 	size_t lo, hi, prefix; /* paths that go on behind this many bytes */
 };
 
-static void set_stat(struct source *s, const char *path, struct world_node *n)
-{
-	CLEANUP_PLAIN struct plain *hold = NULL;
-	struct entry en;
-	struct err ignored = ERR_INIT;
-	n->mode = 0555;
-	n->uid = s->cl->fs->uid;
-	n->gid = s->cl->fs->gid;
-	n->mtime = s->sn.begin;
-	if (entry_of(s, path, &en, &hold, &ignored) < 0)
-		return;
-	n->mode = en.mode & 0555;
-	n->uid = en.uid;
-	n->gid = en.gid;
-	n->mtime = en.mtime;
-}
+struct filling {
+	world_stat stat;
+	void *ctx;
+};
 
 /* The directory that a node stands for: of the path down to the world's own folder each part is
  * one; below that there are the dimension's folder and, in between, nothing but the world. */
-static void stat_node(struct source *s, struct world_tree *t, const struct path_of_dim *p,
+static void stat_node(struct filling *s, struct world_tree *t, const struct path_of_dim *p,
 	size_t len, struct world_node *n)
 {
 	const struct world_dim *d = &t->worlds.v[p->dim];
 	size_t world = strlen(d->world);
 	char *part = strndup(d->world, len < world ? len : world);
-	set_stat(s, n->dim >= 0 ? t->worlds.v[n->dim].folder : part ? part : "", n);
+	s->stat(s->ctx, n->dim >= 0 ? t->worlds.v[n->dim].folder : part ? part : "", n);
 	free(part);
 }
 
@@ -242,7 +246,7 @@ static struct world_node *add_node(struct world_tree *t, const char *name, size_
 }
 
 /* Make a node's children, one for each next part of its paths. */
-static int add_children(struct source *s, struct world_tree *t, const struct path_of_dim *paths,
+static int add_children(struct filling *s, struct world_tree *t, const struct path_of_dim *paths,
 	uint32_t i, struct range *ranges, struct err *e)
 {
 	struct range r = ranges[i];
@@ -269,8 +273,9 @@ static int add_children(struct source *s, struct world_tree *t, const struct pat
 	return 0;
 }
 
-static int make_nodes(struct source *s, struct world_tree *t, struct err *e)
+int world_tree_fill(struct world_tree *t, world_stat stat, void *ctx, struct err *e)
 {
+	struct filling f = {stat, ctx}, *s = &f;
 	size_t n = t->worlds.n, parts = 1;
 	struct path_of_dim *paths = calloc(n + 1, sizeof *paths);
 	struct range *ranges = NULL;
@@ -290,7 +295,7 @@ static int make_nodes(struct source *s, struct world_tree *t, struct err *e)
 		r = no_memory(e);
 	if (r == 0) {
 		ranges[0] = (struct range){0, n, 0};
-		set_stat(s, "", &t->node[0]);
+		stat(ctx, "", &t->node[0]);
 	}
 	for (uint32_t i = 0; i < t->n_nodes && r == 0; i++)
 		r = add_children(s, t, paths, i, ranges, e);
@@ -301,6 +306,24 @@ static int make_nodes(struct source *s, struct world_tree *t, struct err *e)
 	return r;
 }
 
+static void stat_in_snapshot(void *ctx, const char *path, struct world_node *n)
+{
+	struct source *s = ctx;
+	CLEANUP_PLAIN struct plain *hold = NULL;
+	struct entry en;
+	struct err ignored = ERR_INIT;
+	n->mode = 0555;
+	n->uid = s->cl->fs->uid;
+	n->gid = s->cl->fs->gid;
+	n->mtime = s->sn.begin;
+	if (entry_of(s, path, &en, &hold, &ignored) < 0)
+		return;
+	n->mode = en.mode & 0555;
+	n->uid = en.uid;
+	n->gid = en.gid;
+	n->mtime = en.mtime;
+}
+
 static int fill_tree(struct source *s, struct world_tree *t, struct err *e)
 {
 	struct world_source src = {list_snapshot, s};
@@ -308,7 +331,7 @@ static int fill_tree(struct source *s, struct world_tree *t, struct err *e)
 	if (r == 0 && !(t->place = calloc(t->worlds.n + 1, sizeof *t->place)))
 		r = no_memory(e);
 	if (r == 0)
-		r = make_nodes(s, t, e);
+		r = world_tree_fill(t, stat_in_snapshot, s, e);
 	for (uint32_t i = 0; i < t->n_nodes && r == 0; i++) {
 		int dim = t->node[i].dim;
 		if (dim >= 0)

@@ -8,6 +8,14 @@
  *                                         threads read random ranges, whole files, holes and
  *                                         listings of DIR and compare them with REFERENCE
  *   fs_tool opens DIR COUNT SEED          open, read a little, close, so often
+ *   fs_tool refuses DIR ERRNO             what cannot be done in a directory of a mount with live
+ *                                         worlds, and to a file in it, is refused with that error
+ *                                         (EROFS or EPERM), or a more exact one
+ *   fs_tool rename FROM TO FLAGS          renameat2; prints the error's name or "done"
+ *   fs_tool hold FILE SECONDS             hold the lock that a server holds on session.lock
+ *   fs_tool locked FILE                   exit code 0 when somebody holds it
+ *   fs_tool resave REGION-FILE X Z        save a chunk again as a server does: the same bytes in new
+ *                                         sectors at the end, a new time stamp, then the header
  *
  * Exit code 0, or 1 with a line for each difference. */
 #include <dirent.h>
@@ -396,6 +404,121 @@ static int opens(const char *dir, long count, uint64_t seed)
 	return 0;
 }
 
+/* ---- refusals of a mount that can be written to in part ---- */
+
+static int wanted_errno;
+
+static void want_refused(const char *dir, const char *what, int r, int other)
+{
+	if (r >= 0)
+		problem("%s: %s was allowed", dir, what);
+	else if (errno != wanted_errno && errno != other)
+		problem("%s: %s: %s instead of %s", dir, what, strerrorname_np(errno),
+			strerrorname_np(wanted_errno));
+}
+
+static void refuses_file(const char *dir, const char *file)
+{
+	char other[8192];
+	struct timeval tv[2] = {{1, 0}, {1, 0}};
+	snprintf(other, sizeof other, "%s/other", dir);
+	if (wanted_errno == EROFS) {
+		want_refused(file, "open to write", open(file, O_WRONLY), 0);
+		want_refused(file, "open and cut", open(file, O_WRONLY | O_TRUNC), 0);
+	}
+	want_refused(file, "truncate", truncate(file, 0), 0);
+	want_refused(file, "unlink", unlink(file), 0);
+	want_refused(file, "chmod", chmod(file, 0111), 0);
+	want_refused(file, "chown", chown(file, 12345, 12345), 0);
+	want_refused(file, "utimes", utimes(file, tv), 0);
+	want_refused(file, "setxattr", setxattr(file, "user.x", "1", 1, 0), 0);
+	want_refused(file, "removexattr", removexattr(file, "user.x"), 0);
+	want_refused(file, "rename", rename(file, other), 0);
+	want_refused(file, "link", link(file, other), 0);
+	int fd = open(file, O_RDONLY);
+	if (fd < 0) {
+		problem("%s: %s", file, strerror(errno));
+		return;
+	}
+	if (fsync(fd) != 0)
+		problem("%s: fsync of what was only read: %s", file, strerror(errno));
+	if (write(fd, "x", 1) >= 0 || errno != EBADF)
+		problem("%s: write to a file opened to read", file);
+	want_refused(file, "fchmod", fchmod(fd, 0111), 0);
+	want_refused(file, "futimens", futimens(fd, (struct timespec[2]){{1, 0}, {1, 0}}), 0);
+	close(fd);
+}
+
+static void refuses(const char *dir, int want)
+{
+	char file[8192], fresh[8192];
+	wanted_errno = want;
+	snprintf(fresh, sizeof fresh, "%s/fresh", dir);
+	want_refused(dir, "create", open(fresh, O_CREAT | O_WRONLY, 0644), 0);
+	want_refused(dir, "create exclusively", open(fresh, O_CREAT | O_EXCL | O_RDWR, 0644), 0);
+	want_refused(dir, "temporary file", open(dir, O_TMPFILE | O_RDWR, 0600), EOPNOTSUPP);
+	want_refused(dir, "mkdir", mkdir(fresh, 0755), 0);
+	want_refused(dir, "mknod", mknod(fresh, S_IFREG | 0644, 0), 0);
+	want_refused(dir, "mkfifo", mkfifo(fresh, 0644), 0);
+	want_refused(dir, "symlink", symlink("x", fresh), 0);
+	/* The mount point itself is busy. */
+	if (rmdir(dir) == 0 || (errno != want && errno != ENOTEMPTY && errno != EBUSY))
+		problem("%s: rmdir: %s", dir, strerrorname_np(errno));
+	want_refused(dir, "setxattr", setxattr(dir, "user.x", "1", 1, 0), 0);
+	want_refused(dir, "chown", chown(dir, 12345, 12345), 0);
+	int fd = open(dir, O_RDONLY | O_DIRECTORY);
+	if (fd < 0 || fsync(fd) != 0)
+		problem("%s: fsync of a directory: %s", dir, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	if (find_file(dir, file, S_IFREG, 0))
+		refuses_file(dir, file);
+}
+
+static int rename_with(const char *from, const char *to, const char *flags)
+{
+	int r = renameat2(AT_FDCWD, from, AT_FDCWD, to, (unsigned)strtoul(flags, NULL, 0));
+	puts(r == 0 ? "done" : strerrorname_np(errno));
+	return 0;
+}
+
+/* ---- a server's part ---- */
+
+static int take_lock(const char *path, bool test)
+{
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int fd = open(path, O_RDWR | O_CREAT, 0644);
+	if (fd < 0 || fcntl(fd, test ? F_GETLK : F_SETLK, &l) < 0)
+		return -1;
+	return test ? l.l_type != F_UNLCK : 0;
+}
+
+static void resave(const char *file, unsigned slot)
+{
+	uint8_t entry[4], stamp[4];
+	struct stat st;
+	int fd = open(file, O_RDWR);
+	if (fd < 0 || fstat(fd, &st) < 0 || pread(fd, entry, 4, 4 * slot) != 4) {
+		problem("%s: %s", file, strerror(errno));
+		return;
+	}
+	off_t from = (off_t)(entry[0] << 16 | entry[1] << 8 | entry[2]) * 4096;
+	off_t to = (st.st_size + 4095) / 4096 * 4096;
+	size_t n = entry[3] * 4096u;
+	char *p = calloc(1, n);
+	time_t now = time(NULL);
+	for (int i = 0; i < 4; i++)
+		stamp[i] = (uint8_t)(now >> (24 - 8 * i));
+	entry[0] = (uint8_t)(to / 4096 >> 16);
+	entry[1] = (uint8_t)(to / 4096 >> 8);
+	entry[2] = (uint8_t)(to / 4096);
+	if (!p || pread(fd, p, n, from) <= 0 || pwrite(fd, p, n, to) != (ssize_t)n ||
+		pwrite(fd, entry, 4, 4 * slot) != 4 || pwrite(fd, stamp, 4, 4096 + 4 * slot) != 4)
+		problem("%s: %s", file, strerror(errno));
+	free(p);
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 4 && strcmp(argv[1], "chunks") == 0)
@@ -407,6 +530,19 @@ int main(int argc, char **argv)
 			strtoull(argv[6], NULL, 10));
 	else if (argc == 5 && strcmp(argv[1], "opens") == 0)
 		opens(argv[2], atol(argv[3]), strtoull(argv[4], NULL, 10) + 1);
+	else if (argc == 4 && strcmp(argv[1], "refuses") == 0)
+		refuses(argv[2], strcmp(argv[3], "EROFS") == 0 ? EROFS : EPERM);
+	else if (argc == 4 && strcmp(argv[1], "hold") == 0) {
+		if (take_lock(argv[2], false) < 0)
+			problem("%s: %s", argv[2], strerror(errno));
+		else
+			sleep((unsigned)atoi(argv[3]));
+	} else if (argc == 3 && strcmp(argv[1], "locked") == 0)
+		return take_lock(argv[2], true) == 1 ? 0 : 1;
+	else if (argc == 5 && strcmp(argv[1], "resave") == 0)
+		resave(argv[2], (unsigned)(atoi(argv[3]) % 32 + atoi(argv[4]) % 32 * 32));
+	else if (argc == 5 && strcmp(argv[1], "rename") == 0)
+		rename_with(argv[2], argv[3], argv[4]);
 	else {
 		fprintf(stderr, "usage: see the top of the source\n");
 		return 2;

@@ -38,10 +38,11 @@ is_mounted() {
 	grep -q " $mnt fuse.mcfs " /proc/self/mounts
 }
 
-# mount_store [OPTION..]: in the background, as a user would; $daemon is its process.
+# mount_store [OPTION..]: in the background, as a user would; $daemon is its process. With
+# mount_what=none no store is mounted (only worlds).
 mount_store() {
 	local code=0
-	"$MCFS" -s "$MCFS_STORE" mount "$mnt" --log "$work/log" "$@" 2>"$work/stderr" || code=$?
+	"$MCFS" -s "${mount_what:-$MCFS_STORE}" mount "$mnt" --log "$work/log" "$@" 2>"$work/stderr" || code=$?
 	if [ $code != 0 ]; then
 		grep -qiE 'not permitted|fusermount3|/dev/fuse' "$work/stderr" &&
 			skip "this machine does not let us mount: $(cat "$work/stderr")"

@@ -15,8 +15,11 @@
 #include "tools/mcfs/cli.h"
 #include "tools/mcfs/syslog_out.h"
 
+#define WORLDS_MAX 64
+
 struct wishes {
 	struct mount_options opt;
+	const char *world[WORLDS_MAX];
 	bool foreground;
 	const char *log_file;
 	struct buf kernel; /* options for the kernel, with commas */
@@ -66,6 +69,22 @@ static int set_threads(struct cli *cli, struct wishes *w, const char *value)
 	return EXIT_DONE;
 }
 
+static int add_world(struct cli *cli, struct wishes *w, const char *value)
+{
+	if (w->opt.n_worlds == WORLDS_MAX)
+		return cli_usage(cli, "at most %d worlds can be mounted at one place", WORLDS_MAX);
+	w->world[w->opt.n_worlds++] = value;
+	return EXIT_DONE;
+}
+
+static int set_when(struct cli *cli, struct wishes *w, const char *value)
+{
+	w->opt.refuse_running = strcmp(value, "refuse") == 0;
+	if (!w->opt.refuse_running && strcmp(value, "defer") != 0)
+		return cli_usage(cli, "--when-running is refuse or defer, not '%s'", value);
+	return EXIT_DONE;
+}
+
 /* What fstab and mount(8) pass along and what is so anyway. */
 static bool is_idle(const char *o)
 {
@@ -107,6 +126,14 @@ static int set_option(struct cli *cli, struct wishes *w, const char *o)
 		w->opt.allow_other = true;
 		return EXIT_DONE;
 	}
+	if (strcmp(o, "trash_rm") == 0) {
+		w->opt.trash_rm = true;
+		return EXIT_DONE;
+	}
+	if ((v = value_of(o, "world")))
+		return add_world(cli, w, v);
+	if ((v = value_of(o, "when_running")))
+		return set_when(cli, w, v);
 	if (strcmp(o, "noxattr") == 0) {
 		w->opt.no_xattrs = true;
 		return EXIT_DONE;
@@ -154,6 +181,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct wishes *w)
 	static const struct option options[] = {{"foreground", no_argument, NULL, 'f'},
 		{"snapshot", required_argument, NULL, 's'}, {"allow-other", no_argument, NULL, 'a'},
 		{"cache-size", required_argument, NULL, 'c'}, {"log", required_argument, NULL, 'l'},
+		{"world", required_argument, NULL, 'w'}, {"when-running", required_argument, NULL, 'W'}, {"trash-rm", no_argument, NULL, 'R'},
 		{0}};
 	int o, code = EXIT_DONE;
 	while (code == EXIT_DONE && (o = getopt_long(argc, argv, "fo:", options, NULL)) != -1)
@@ -173,6 +201,15 @@ static int parse(struct cli *cli, int argc, char **argv, struct wishes *w)
 		case 'l':
 			w->log_file = optarg;
 			break;
+		case 'w':
+			code = add_world(cli, w, optarg);
+			break;
+		case 'W':
+			code = set_when(cli, w, optarg);
+			break;
+		case 'R':
+			w->opt.trash_rm = true;
+			break;
 		case 'o':
 			code = set_options(cli, w, optarg);
 			break;
@@ -182,6 +219,12 @@ static int parse(struct cli *cli, int argc, char **argv, struct wishes *w)
 	if (code == EXIT_DONE && argc - optind != 1)
 		return cli_usage(cli, "mount takes one directory to mount at");
 	w->opt.point = argv[optind];
+	w->opt.worlds = w->world;
+	if (code == EXIT_DONE && !w->opt.n_worlds &&
+		(w->opt.trash_rm || w->opt.refuse_running))
+		return cli_usage(cli, "--when-running and --trash-rm need a --world");
+	if (code == EXIT_DONE && w->opt.n_worlds && w->opt.snapshot)
+		return cli_usage(cli, "--snapshot shows nothing else: it does not go with --world");
 	return code;
 }
 
@@ -267,8 +310,8 @@ static int serve(struct cli *cli, struct wishes *w, struct daemon *d)
 	w->opt.ready = on_ready;
 	w->opt.ready_ctx = d;
 	cli->log = w->opt.log;
-	int r = cli_open(cli, mount_store_cache(cache), &s, &e);
-	if (r == 0)
+	int r = w->opt.dir ? cli_open(cli, mount_store_cache(cache), &s, &e) : 0;
+	if (r == 0 && s)
 		r = check_list(cli, s, &e);
 	if (r == 0)
 		r = mount_run(s, &w->opt, &e);
@@ -338,8 +381,9 @@ static int run(struct cli *cli, int argc, char **argv)
 	struct wishes w = {0};
 	struct err e = ERR_INIT;
 	int code = parse(cli, argc, argv, &w);
-	if (code == EXIT_DONE && (!cli->store || !*cli->store))
-		code = cli_usage(cli, "no store is named: use -s STORE or MCFS_STORE");
+	bool has_store = cli->store && *cli->store && strcmp(cli->store, "none") != 0;
+	if (code == EXIT_DONE && !has_store && !w.opt.n_worlds)
+		code = cli_usage(cli, "nothing to show: use -s STORE or MCFS_STORE, or --world");
 	if (code == EXIT_DONE && buf_add(&w.kernel, "", 1, &e) < 0)
 		code = cli_fail(cli, &e);
 	if (code != EXIT_DONE) {
@@ -348,7 +392,9 @@ static int run(struct cli *cli, int argc, char **argv)
 	}
 	w.opt.kernel_options = (const char *)w.kernel.p;
 	/* The daemon leaves the working directory. */
-	CLEANUP_FREE char *store = realpath(cli->store, NULL);
+	CLEANUP_FREE char *store = has_store ? realpath(cli->store, NULL) : NULL;
+	CLEANUP_FREE char *state = cli->state_dir && *cli->state_dir != '/'
+					   ? realpath(cli->state_dir, NULL) : NULL;
 	CLEANUP_FREE char *point = realpath(w.opt.point, NULL);
 	struct stat st;
 	if (!point || stat(point, &st) != 0 || !S_ISDIR(st.st_mode)) {
@@ -357,7 +403,9 @@ static int run(struct cli *cli, int argc, char **argv)
 	} else {
 		if (store)
 			cli->store = store;
-		w.opt.dir = w.opt.source = cli->store;
+		w.opt.dir = has_store ? cli->store : NULL;
+		w.opt.source = has_store ? cli->store : w.opt.worlds[0];
+		w.opt.state_dir = state ? state : cli->state_dir;
 		w.opt.point = point;
 		code = run_daemon(cli, &w);
 	}
@@ -382,16 +430,20 @@ static int run_umount(struct cli *cli, int argc, char **argv)
 }
 
 const struct command command_mount = {"mount", run,
-	"mount MNT [-f] [--snapshot S] [--allow-other] [--cache-size SIZE] [-o OPT,..]",
-	"show the store as a directory tree",
+	"mount MNT [--world W]... [-f] [--snapshot S] [--allow-other] [-o OPT,..]",
+	"show the store and live worlds as a directory tree",
 	"  -f, --foreground  stay in the foreground; messages go to standard error\n"
+	"  --world W         show this live world too; chunks moved to MNT/trash are pruned\n"
+	"  --when-running M  a server holds the world: refuse, or defer until it stops (default)\n"
+	"  --trash-rm        let rm in MNT/trash remove chunks for good\n"
 	"  --snapshot S      show only this snapshot, right at MNT\n"
 	"  --allow-other     let other users in, as far as the files' modes allow it\n"
 	"  --cache-size SIZE memory for decoded data (the default: 256M)\n"
 	"  --log FILE        where the daemon's messages go (the default: syslog)\n"
 	"  -o OPT,..         as in fstab: allow_other, snapshot=S, cache_size=SIZE, threads=N,\n"
 	"                    key_file=F, passphrase_file=F, passphrase_command=C, cache_dir=D,\n"
-	"                    state_dir=D, log=F, noexec, default_permissions,\n"
+	"                    state_dir=D, log=F, noexec, default_permissions, world=W,\n"
+	"                    when_running=M, trash_rm,\n"
 	"                    noxattr (no extended attributes and ACLs; faster 'ls -l')\n"};
 
 const struct command command_umount = {"umount", run_umount, "umount MNT [-l]",

@@ -1,0 +1,23 @@
+#include "fs/handle.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct handle *handle_new(void)
+{
+	struct handle *h = calloc(1, sizeof *h);
+	if (h)
+		h->fd = -1;
+	return h;
+}
+
+void handle_free(struct handle *h)
+{
+	if (!h)
+		return;
+	if (h->fd >= 0)
+		close(h->fd); /* only read */
+	piece_unref(h->piece);
+	piece_unref(h->names);
+	free(h);
+}
