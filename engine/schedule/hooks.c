@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/wait.h>
 
 #include "engine/schedule/runner_internal.h"
 
@@ -80,6 +81,22 @@ void hooks_tell(struct runner *r, const struct run *u, enum run_result result, i
 		tell(r, u, result, exit_code, message, h->slack, "slack");
 }
 
+/* Hooks say little, and that at once: lines are not put together from several reads. */
+void hooks_take_output(struct runner *r, pid_t pid, struct span b)
+{
+	for (size_t i = 0; i < r->n_hooks; i++) {
+		if (r->hooks[i].pid != pid)
+			continue;
+		while (b.n) {
+			const uint8_t *end = memchr(b.p, '\n', b.n);
+			size_t n = end ? (size_t)(end - b.p) : b.n;
+			int shown = n < LINE_MAX_CHARS ? (int)n : LINE_MAX_CHARS;
+			say(r, LOG_INFO, r->hooks[i].job, "hook | %.*s", shown, (const char *)b.p);
+			b = span_sub(b, n + 1, b.n);
+		}
+	}
+}
+
 void hooks_advance(struct runner *r)
 {
 	size_t n = 0;
@@ -87,7 +104,10 @@ void hooks_advance(struct runner *r)
 		struct hook *h = &r->hooks[i];
 		if (h->has_ended) {
 			if (h->status)
-				say(r, LOG_ERROR, h->job, "hook: failed (status %d)", h->status);
+				say(r, LOG_ERROR, h->job, "hook: failed: %s %d",
+					WIFEXITED(h->status) ? "exit code" : "killed by signal",
+					WIFEXITED(h->status) ? WEXITSTATUS(h->status)
+							     : WTERMSIG(h->status));
 			free(h->job);
 			continue;
 		}

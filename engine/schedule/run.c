@@ -206,6 +206,14 @@ static void process_ended(struct runner *r, struct run *u)
 	}
 }
 
+/* A run that was told to end is over when all of it is: its first process may be a shell that obeys
+ * at once, while what it started still tidies up, or does not think of it. A run that ended by
+ * itself may leave things in the background. */
+static bool group_is_left(struct runner *r, const struct run *u)
+{
+	return u->state == RUN_TERMINATING && r->env.ops.signal(r->env.ops.ctx, u->pid, 0);
+}
+
 void run_terminate(struct runner *r, struct run *u)
 {
 	u->state = RUN_TERMINATING;
@@ -277,6 +285,7 @@ static void start(struct runner *r, struct run *u)
 	struct err e = ERR_INIT;
 	char message[200];
 	u->attempt++;
+	u->job->skip_told = false;
 	u->said = false;
 	u->timed_out = false;
 	u->tail_len = 0;
@@ -328,7 +337,7 @@ static void try_to_start(struct runner *r, struct run *u)
 void run_advance(struct runner *r, struct run *u)
 {
 	bool over = u->until <= r->now.mono;
-	if (u->has_ended) {
+	if (u->has_ended && !group_is_left(r, u)) {
 		process_ended(r, u);
 		return;
 	}

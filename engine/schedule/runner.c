@@ -109,6 +109,11 @@ static void begin(struct runner *r, struct job *j, enum run_cause cause, int64_t
 	unsigned most = j->spec->no_overlap ? 1 : PARALLEL_MAX;
 	char why[80];
 	if (j->n_active >= most || r->n_runs >= RUNS_MAX) {
+		/* Said once a run: a job that hangs must not fill the history. */
+		j->skipped += j->skip_told;
+		if (j->skip_told)
+			return;
+		j->skip_told = true;
 		snprintf(why, sizeof why,
 			j->n_active == 1 ? "its last run is still on its way"
 					 : "%u of its runs are still on their way",
@@ -293,6 +298,8 @@ static int64_t next_wake(const struct runner *r)
 			min_wait(&wait, u->until - r->now.mono);
 		if (u->state == RUN_WAITING && u->retry_lock)
 			min_wait(&wait, u->retry_lock - r->now.mono);
+		if (u->has_ended)
+			min_wait(&wait, GROUP_LOOK_MS);
 	}
 	for (size_t i = 0; i < r->n_hooks; i++)
 		min_wait(&wait, r->hooks[i].until - r->now.mono);
@@ -572,6 +579,7 @@ void runner_output(struct runner *r, pid_t pid, struct span bytes)
 	for (size_t i = 0; i < r->n_runs; i++)
 		if (r->runs[i]->pid == pid)
 			run_take_output(r, r->runs[i], bytes);
+	hooks_take_output(r, pid, bytes);
 }
 
 void runner_ended(struct runner *r, pid_t pid, int status)

@@ -10,7 +10,8 @@
  *   WAITING      for jobs it depends on that are on their way, for worlds that are in use, for the
  *                lock of another process
  *   RUNNING      its process is there
- *   TERMINATING  it was told to end (time-out, stop); after kill-after its group is killed
+ *   TERMINATING  it was told to end (time-out, stop), and ends when nothing of its group is left;
+ *                after kill-after that is killed
  *   KILLED       waiting for the end that must come
  *   BACKOFF      it failed and is tried again later
  *   (over)       gone
@@ -46,8 +47,9 @@ struct runner_ops {
 	/* As spawn_start(). */
 	int (*start)(void *ctx, char *const *argv, char *const *env, const char *dir, pid_t *ret,
 		struct err *e);
-	/* To the process's whole group. */
-	void (*signal)(void *ctx, pid_t pid, int sig);
+	/* To the process's whole group, also when the process itself has ended; 0: none. Whether there
+	 * is anything left of the group. */
+	bool (*signal)(void *ctx, pid_t pid, int sig);
 	/* Take a name against other processes: 0, or E_LOCKED when another has it. May be NULL. */
 	int (*lock)(void *ctx, const char *name, int *ret_handle, struct err *e);
 	void (*unlock)(void *ctx, int handle);

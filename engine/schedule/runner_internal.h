@@ -12,6 +12,7 @@
 #define RUNS_MAX 8192
 #define HOOK_SECONDS 60
 #define LOCK_RETRY_MS 1000
+#define GROUP_LOOK_MS 50
 #define BACKOFF_MAX_MS ((int64_t)3600 * 1000)
 
 struct job {
@@ -21,6 +22,7 @@ struct job {
 	int64_t next_due;	     /* seconds; -1: none */
 	int64_t last_due;	     /* seconds; 0: never */
 	unsigned n_active;	     /* runs on their way */
+	bool skip_told;		     /* for the run that is on its way */
 	enum run_result last_result;
 	int last_exit_code;
 	int64_t last_started, last_ended, last_ok; /* ms */
@@ -55,7 +57,7 @@ struct run {
 	pid_t pid;	 /* 0: none */
 	struct moment started;
 	bool timed_out, stopped;
-	bool has_ended; /* its process: told by runner_ended(), not yet looked at */
+	bool has_ended; /* its process, told by runner_ended(); of its group something may be left */
 	int status;
 	int64_t history_id; /* 0: none */
 	int *locks;
@@ -112,6 +114,7 @@ void run_free(struct runner *r, struct run *u);
 /* hooks.c */
 void hooks_tell(struct runner *r, const struct run *u, enum run_result result, int exit_code,
 	const char *message);
+void hooks_take_output(struct runner *r, pid_t pid, struct span bytes);
 void hooks_advance(struct runner *r);
 
 #endif

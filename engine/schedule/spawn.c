@@ -12,12 +12,16 @@
 #include "engine/base/cleanup.h"
 
 #define READ_AT_ONCE 65536
+#define LEFT_BEHIND_MAX 64
 
 extern char **environ;
 
+/* A child that has ended stays as long as something that it left holds the pipe: that must not be
+ * killed by SIGPIPE, in the middle of tidying up, for what it says. */
 struct child {
 	pid_t pid;
 	int fd; /* -1 once it is closed */
+	bool ended;
 };
 
 struct spawner {
@@ -138,16 +142,14 @@ int spawn_start(struct spawner *s, char *const *argv, char *const *env, const ch
 		return err_set(e, E_IO, rc, "start '%s' in '%s'", argv[0], dir);
 	if (rc != 0)
 		return err_set(e, E_IO, rc, "start '%s'", argv[0]);
-	s->v[s->n++] = (struct child){pid, take_fd(&from)};
+	s->v[s->n++] = (struct child){pid, take_fd(&from), false};
 	*ret = pid;
 	return 0;
 }
 
-void spawn_signal(struct spawner *s, pid_t pid, int sig)
+bool spawn_signal(pid_t pid, int sig)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (s->v[i].pid == pid)
-			kill(-pid, sig);
+	return pid > 1 && (kill(-pid, sig) == 0 || errno == EPERM);
 }
 
 /* Read what is there; true: there may be more. */
@@ -170,6 +172,25 @@ static bool drain(struct child *c, const struct spawn_events *ev)
 	return c->fd >= 0;
 }
 
+/* Forget the ended ones whose pipe is closed, and the oldest of too many others. */
+static void sweep(struct spawner *s)
+{
+	size_t n = 0, left = 0;
+	for (size_t i = 0; i < s->n; i++)
+		left += s->v[i].ended && s->v[i].fd >= 0;
+	for (size_t i = 0; i < s->n; i++) {
+		struct child *c = &s->v[i];
+		if (c->ended && c->fd >= 0 && left > LEFT_BEHIND_MAX) {
+			close(c->fd);
+			c->fd = -1;
+			left--;
+		}
+		if (!c->ended || c->fd >= 0)
+			s->v[n++] = *c;
+	}
+	s->n = n;
+}
+
 bool spawn_collect(struct spawner *s, const struct spawn_events *ev)
 {
 	bool more = false;
@@ -179,16 +200,14 @@ bool spawn_collect(struct spawner *s, const struct spawn_events *ev)
 		more |= drain(&s->v[i], ev);
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		for (size_t i = 0; i < s->n; i++) {
-			if (s->v[i].pid != pid)
+			if (s->v[i].pid != pid || s->v[i].ended)
 				continue;
-			/* What it wrote last; a flood from what it left behind is not ours to read. */
-			drain(&s->v[i], ev);
-			if (s->v[i].fd >= 0)
-				close(s->v[i].fd);
-			s->v[i] = s->v[--s->n];
+			drain(&s->v[i], ev); /* what it wrote last */
+			s->v[i].ended = true;
 			ev->ended(ev->ctx, pid, status);
 			break;
 		}
+	sweep(s);
 	return more;
 }
 
@@ -203,5 +222,8 @@ size_t spawn_pollfds(const struct spawner *s, struct pollfd *fds, size_t max)
 
 size_t spawn_n(const struct spawner *s)
 {
-	return s->n;
+	size_t n = 0;
+	for (size_t i = 0; i < s->n; i++)
+		n += !s->v[i].ended;
+	return n;
 }

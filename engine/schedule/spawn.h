@@ -3,7 +3,8 @@
  *
  * A child leads its own session and process group, so that a signal reaches all that it started and
  * none from a terminal reaches it. Standard input is /dev/null; output and errors come together
- * through one pipe. What a child leaves behind in the background when it ends is not waited for.
+ * through one pipe. What a child leaves behind in the background when it ends is not waited for; the
+ * pipe stays open for it.
  *
  * spawn_collect() waits for any child of the process (also orphans that fall to it as process 1 of a
  * container): nobody else in the process may. One thread. */
@@ -27,12 +28,13 @@ void spawner_free(struct spawner *s);
  * the process's own. E_NOTFOUND: no such program or directory; E_IO. */
 int spawn_start(struct spawner *s, char *const *argv, char *const *env, const char *dir,
 	pid_t *ret, struct err *e) MUST_CHECK;
-/* Send a signal to the child's whole group. A group that is gone is fine. */
-void spawn_signal(struct spawner *s, pid_t pid, int sig);
+/* Send a signal to the child's whole group, or none (0); whether there is anything left of it. The
+ * group may outlive the child: a number is not given anew as long as a group has it. */
+bool spawn_signal(pid_t pid, int sig);
 
 struct spawn_events {
 	void (*output)(void *ctx, pid_t pid, struct span bytes);
-	/* `status` as of waitpid(); all output has been told. */
+	/* `status` as of waitpid(); what it had written itself has been told. */
 	void (*ended)(void *ctx, pid_t pid, int status);
 	void *ctx;
 };

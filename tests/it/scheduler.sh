@@ -178,6 +178,10 @@ kill-after = 300ms
 schedule = @yearly
 timeout = 500ms
 command = sh -c 'trap "" TERM; sleep 97531 & sleep 97531 & wait; wait'
+[job-local "orphan"]
+schedule = @yearly
+timeout = 500ms
+command = sh -c '(trap "" TERM; sleep 97532; sleep 97532) & wait'
 [job-local "ok"]
 schedule = @yearly
 command = printf 'a\033[31mb\nc\n'
@@ -187,6 +191,9 @@ says 'takes too long: told to end'
 says 'does not end: killed'
 says 'failed: timed out after 0.5 s'
 [ -z "$(processes_of sleep 97531)" ] || fail "something of the group still runs"
+sched 1 run orphan # the shell obeys at once, what it started does not
+says 'does not end: killed'
+[ -z "$(processes_of sleep 97532)" ] || fail "what the shell left still runs"
 
 check "run: exit codes, output that cannot speak to the terminal"
 sched 0 run ok

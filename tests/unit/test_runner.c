@@ -14,6 +14,7 @@
 /* A process: what it was started as, when, and how it will end. */
 struct process {
 	char job[40], argv0[40];
+	int64_t group_until;   /* what it started lives so long */
 	int64_t started, ends; /* mono; ends INT64_MAX: when it is told */
 	int status;
 	bool over, deaf; /* deaf: TERM does nothing */
@@ -36,6 +37,7 @@ struct fixture {
 		int status;
 		int fails_first; /* that often, then well */
 		bool deaf, absent;
+		int64_t group_lives;
 	} plan[8];
 	char locked[40];
 	bool lock_held;
@@ -73,6 +75,7 @@ static int op_start(void *ctx, char *const *argv, char *const *env, const char *
 		p->ends = f->plan[i].takes < 0 ? INT64_MAX : f->now.mono + f->plan[i].takes;
 		p->status = f->plan[i].status << 8;
 		p->deaf = f->plan[i].deaf;
+		p->group_until = f->plan[i].group_lives ? f->now.mono + f->plan[i].group_lives : 0;
 		if (f->plan[i].fails_first && strcmp(p->argv0, "hook"))
 			p->status = f->plan[i].fails_first-- > 0 ? 1 << 8 : 0;
 	}
@@ -80,17 +83,23 @@ static int op_start(void *ctx, char *const *argv, char *const *env, const char *
 	return 0;
 }
 
-static void op_signal(void *ctx, pid_t pid, int sig)
+static bool op_signal(void *ctx, pid_t pid, int sig)
 {
 	(void)ctx;
 	struct process *p = &f->p[pid - 1];
-	assert_false(p->over);
+	bool left = !p->over || p->group_until > f->now.mono;
+	if (sig == 0)
+		return left;
+	assert_true(left);
+	if (sig == SIGKILL)
+		p->group_until = f->now.mono;
 	assert_true(p->n_signals < N_OF(p->signals));
 	p->signals[p->n_signals++] = sig;
 	if (sig == SIGKILL || (sig == SIGTERM && !p->deaf)) {
 		p->ends = f->now.mono;
 		p->status = sig;
 	}
+	return true;
 }
 
 static int op_lock(void *ctx, const char *name, int *ret, struct err *e)
@@ -337,6 +346,30 @@ static void test_timeout(void **state)
 	assert_true(runner_idle(f->r));
 }
 
+/* The first process obeys at once; what it started takes its time, or does not think of it. */
+static void test_group_outlives(void **state)
+{
+	(void)state;
+	f->plan[0] = (typeof(f->plan[0])){
+		.job = "slow", .takes = -1, .group_lives = HOUR + 10000};
+	f->plan[1] = (typeof(f->plan[0])){.job = "never", .takes = -1, .group_lives = DAY};
+	f->plan[2] = (typeof(f->plan[0])){.job = "leaves", .takes = MINUTE, .group_lives = DAY};
+	open_with("[global]\nkill-after = 30s\ntimeout = 1h\n"
+		  "[job-local \"slow\"]\nschedule = 0 2 * * *\ncommand = x\n"
+		  "[job-local \"never\"]\nschedule = 0 2 * * *\ncommand = x\n"
+		  "[job-local \"leaves\"]\nschedule = 0 2 * * *\ncommand = x\n",
+		NULL);
+	pass(2 * HOUR + 30 * MINUTE);
+	says("[job \"leaves\"] finished ok");
+	pass(90 * MINUTE);
+	assert_int_equal(f->p[0].n_signals, 2);
+	assert_int_equal(f->p[1].n_signals, 3);
+	assert_int_equal(f->p[2].n_signals, 0);
+	says("10810 [job \"slow\"] failed: timed out");
+	says("10830 [job \"never\"] does not end: killed");
+	assert_true(runner_idle(f->r));
+}
+
 static void test_catch_up(void **state)
 {
 	(void)state;
@@ -546,6 +579,7 @@ int main(void)
 		TEST(test_depends),
 		TEST(test_retries),
 		TEST(test_timeout),
+		TEST(test_group_outlives),
 		TEST(test_catch_up),
 		TEST(test_beat_goes_on),
 		TEST(test_clock_jumps),

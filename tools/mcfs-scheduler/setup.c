@@ -15,10 +15,10 @@ static int op_start(void *ctx, char *const *argv, char *const *env, const char *
 	return spawn_start(s->spawner, argv, env, dir, ret, e);
 }
 
-static void op_signal(void *ctx, pid_t pid, int sig)
+static bool op_signal(void *ctx, pid_t pid, int sig)
 {
-	struct setup *s = ctx;
-	spawn_signal(s->spawner, pid, sig);
+	(void)ctx;
+	return spawn_signal(pid, sig);
 }
 
 static int op_lock(void *ctx, const char *name, int *ret, struct err *e)
