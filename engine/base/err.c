@@ -84,6 +84,8 @@ const char *err_name(int code)
 		return "changed-while-read";
 	case E_UNSUPPORTED:
 		return "unsupported";
+	case E_LOST:
+		return "lost";
 	default:
 		return "unknown";
 	}

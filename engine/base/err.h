@@ -26,7 +26,8 @@ enum err_code {
 	E_LOCKED = -10,	    /* somebody else holds it                                exit 10, EBUSY  */
 	E_CANCELLED = -11,  /* the user interrupted                                  exit 130, EINTR */
 	E_CHANGED = -12,    /* a file would not hold still while it was read         exit 3,  EIO    */
-	E_UNSUPPORTED = -13 /* valid, but this version cannot do it                  exit 1,  ENOTSUP*/
+	E_UNSUPPORTED = -13, /* valid, but this version cannot do it                 exit 1,  ENOTSUP*/
+	E_LOST = -14	    /* check --repair had to give it up, and it is known     exit 3,  EIO    */
 };
 
 struct err {

@@ -1,5 +1,7 @@
 #include "engine/snapshot/backup_walk.h"
 
+#include "engine/snapshot/content_names.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -463,6 +465,20 @@ static void count(struct walk *w, const struct entry *en, const struct entry *ol
 	}
 }
 
+static int is_gone(void *ctx, const struct name *name, struct err *e)
+{
+	struct walk *w = ctx;
+	(void)e;
+	return store_is_lost(w->s, name) && !store_has(w->s, name);
+}
+
+/* Does it rely on what a repair gave up? Then reading the file again brings that back. */
+static bool needs_healing(struct walk *w, const struct content *content)
+{
+	return store_has_losses(w->s) && content_each_name(w->s, &w->in.coders[0], content, is_gone, w,
+						NULL) != 0;
+}
+
 /* Look at one name and queue its entry. The path is already pushed. */
 static int take_entry(struct walk *w, struct dir *d, const char *name, const char *tree_name,
 	const struct entry *old, const struct stat *st, struct err *e)
@@ -473,7 +489,8 @@ static int take_entry(struct walk *w, struct dir *d, const char *name, const cha
 	it->en.name = span_of(tree_name, strlen(tree_name));
 	entry_from_stat(&it->en, st);
 	/* After packs were lost, what the older snapshot names may not be there: read all. */
-	bool unchanged = is_unchanged(old, &it->en) && !store_lost_packs(w->s);
+	bool unchanged = is_unchanged(old, &it->en) && !store_lost_packs(w->s) &&
+			 !needs_healing(w, &old->content);
 	int r = 0;
 	count(w, &it->en, old, unchanged);
 	if (unchanged && it->en.type != NODE_DIR)

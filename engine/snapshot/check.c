@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/base/cleanup.h"
 #include "engine/base/pool.h"
 #include "engine/base/wire.h"
-#include "engine/snapshot/layout.h"
-#include "engine/snapshot/map.h"
+#include "engine/snapshot/content_names.h"
+#include "engine/snapshot/forgotten.h"
+#include "engine/snapshot/scrub.h"
 #include "engine/snapshot/tree.h"
 #include "engine/store/index.h"
 #include "engine/store/nameset.h"
@@ -24,6 +26,8 @@ struct run {
 	struct nameset good; /* directories that were found whole */
 	struct buf path;
 	unsigned depth;
+	struct err first; /* of a file's parts */
+	struct scrub *scrub;
 };
 
 static void damage(struct run *w, const char *where, const struct err *e)
@@ -247,7 +251,8 @@ static void read_blob(void *arg, unsigned worker)
 		rd->fatal = own;
 	else if (r < 0) {
 		damage(w, rd->key, &own);
-		if (nameset_add(&w->bad, &j->name, &own) < 0)
+		if (nameset_add(&w->bad, &j->name, &own) < 0 ||
+			(w->opt->on_bad && w->opt->on_bad(w->opt->ctx, &j->name, &own) < 0))
 			rd->fatal = own;
 	}
 	pool_unlock(rd->pool);
@@ -301,26 +306,93 @@ static int check_one(struct run *w, struct reading *rd, const struct pack_item *
 	return r;
 }
 
-static bool chosen(const struct check_options *opt)
+/* ---- which packs to read ---- */
+
+struct choice {
+	size_t i;
+	uint64_t size;
+	int64_t last; /* read */
+	uint32_t dice;
+};
+
+static int by_age(const void *a, const void *b)
 {
-	uint32_t v;
-	if (opt->read_percent >= 100)
-		return true;
-	crypto_random(&v, sizeof v);
-	return v % 100 < opt->read_percent;
+	const struct choice *x = a, *y = b;
+	if (x->last != y->last)
+		return x->last < y->last ? -1 : 1;
+	return x->dice < y->dice ? -1 : x->dice > y->dice;
+}
+
+static bool in_part(const struct check_options *opt, const struct id *id)
+{
+	uint32_t v = get_le32(id->b); /* random */
+	return v % opt->parts == opt->part - 1;
+}
+
+/* Those that were not read for the longest time, up to the share of all bytes. */
+static int choose(struct run *w, const struct pack_list *l, bool *read, struct err *e)
+{
+	const struct check_options *opt = w->opt;
+	uint64_t total = 0, taken = 0;
+	struct choice *v = calloc(l->n + 1, sizeof *v);
+	if (!v)
+		return err_set(e, E_NOMEM, 0, "no memory for the list of packs");
+	for (size_t i = 0; i < l->n; i++) {
+		v[i] = (struct choice){i, l->v[i].size, scrub_last(w->scrub, &l->v[i].id), 0};
+		crypto_random(&v[i].dice, sizeof v[i].dice);
+		total += l->v[i].size;
+	}
+	qsort(v, l->n, sizeof *v, by_age);
+	for (size_t i = 0; i < l->n; i++) {
+		bool take = opt->parts ? in_part(opt, &l->v[v[i].i].id)
+				       : opt->read_percent >= 100 ||
+						 taken < total / 100 * opt->read_percent +
+								 total % 100 * opt->read_percent / 100;
+		read[v[i].i] = take;
+		if (take)
+			taken += v[i].size;
+		else if (v[i].last == 0)
+			w->ret->never_read++;
+		else if (w->ret->oldest_read == 0)
+			w->ret->oldest_read = (uint64_t)v[i].last;
+	}
+	free(v);
+	return 0;
+}
+
+static int check_chosen(struct run *w, struct reading *rd, const struct pack_list *l,
+	const bool *read, struct err *e)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		int r = cancelled(w) ? err_set(e, E_CANCELLED, 0, "interrupted")
+				     : check_one(w, rd, &l->v[i], read[i], e);
+		if (r == 0 && read[i])
+			r = scrub_note(w->scrub, &l->v[i].id, time(NULL), e);
+		if (r < 0)
+			return r;
+		w->ret->packs++;
+		if (w->opt->on_progress)
+			w->opt->on_progress(w->opt->ctx, "pack", i + 1, w->ret->read_bytes);
+	}
+	return 0;
 }
 
 static int check_packs(struct run *w, struct reading *rd, struct err *e)
 {
 	struct pack_list l = {0};
 	int r = index_each_pack(store_index(w->s), add_pack, &l, e);
-	for (size_t i = 0; i < l.n && r == 0; i++) {
-		r = cancelled(w) ? err_set(e, E_CANCELLED, 0, "interrupted")
-				 : check_one(w, rd, &l.v[i], chosen(w->opt), e);
-		w->ret->packs++;
-		if (w->opt->on_progress)
-			w->opt->on_progress(w->opt->ctx, "pack", i + 1, w->ret->read_bytes);
-	}
+	CLEANUP_FREE bool *read = calloc(l.n + 1, sizeof *read);
+	CLEANUP_FREE struct id *ids = calloc(l.n + 1, sizeof *ids);
+	if (r == 0 && (!read || !ids))
+		r = err_set(e, E_NOMEM, 0, "no memory for the list of packs");
+	if (r == 0)
+		r = choose(w, &l, read, e);
+	if (r == 0)
+		r = check_chosen(w, rd, &l, read, e);
+	for (size_t i = 0; ids && i < l.n; i++)
+		ids[i] = l.v[i].id;
+	if (ids && w->scrub)
+		scrub_save(w->scrub, ids, l.n); /* what was read was read, interrupted or not */
 	free(l.v);
 	return r;
 }
@@ -329,57 +401,58 @@ static int check_packs(struct run *w, struct reading *rd, struct err *e)
 
 static int check_tree(struct run *w, const struct content *dir, bool *ret_whole, struct err *e);
 
-static int missing(const struct run *w, const struct name *n, struct err *e)
+/* A blob that should be there. For content_each_name(). */
+static int missing(void *ctx, const struct name *n, struct err *e)
 {
+	struct run *w = ctx;
 	if (nameset_has(&w->bad, n))
 		return err_set(e, E_CORRUPT, 0, "a part of it is damaged");
-	if (!store_has(w->s, n))
-		return err_set(e, E_CORRUPT, 0, "a part of it is missing from the store");
-	return 0;
+	if (store_has(w->s, n))
+		return 0;
+	if (w->opt->on_missing && w->opt->on_missing(w->opt->ctx, n, e) < 0)
+		return e->code;
+	return store_is_lost(w->s, n)
+		       ? err_set(e, E_LOST, 0, "damaged: 'check --repair' could not save a part of it")
+		       : err_set(e, E_CORRUPT, 0, "a part of it is missing from the store");
 }
 
-static int check_map(struct run *w, const struct content *c, struct err *e)
+/* A whole-file look for one that needs all its missing parts told, not just the first. */
+static int missing_all(void *ctx, const struct name *n, struct err *e)
 {
-	struct map_iter it;
-	struct map_piece p;
-	int r = map_iter_open(&it, w->s, &w->coder, c, 0, e);
+	struct run *w = ctx;
+	struct err own = ERR_INIT;
+	int r = missing(w, n, &own);
+	if (r == E_CORRUPT || r == E_LOST) {
+		if (!w->first.code || w->first.code == E_LOST)
+			w->first = own;
+		return 0;
+	}
 	if (r < 0)
-		return r;
-	while ((r = map_iter_next(&it, &p, e)) == 1)
-		if (!p.hole && (r = missing(w, &p.name, e)) < 0)
-			break;
-	map_iter_close(&it);
-	return r;
-}
-
-static int check_region(struct run *w, const struct content *c, struct err *e)
-{
-	struct layout l = {0};
-	CLEANUP_PLAIN struct plain *p = NULL;
-	int r = missing(w, &c->name, e);
-	if (r == 0)
-		r = store_plain(w->s, &w->coder, &c->name, &p, e);
-	if (r == 0)
-		r = layout_get(buf_span(&p->data), &l, e);
-	for (size_t i = 0; i < l.n_sources && r == 0; i++)
-		if (i >= LAYOUT_GROUPS || l.has_group[i])
-			r = missing(w, &l.sources[i].name, e);
-	layout_free(&l);
+		*e = own;
 	return r;
 }
 
 static int check_content(struct run *w, const struct content *c, struct err *e)
 {
-	switch (c->kind) {
-	case CONTENT_BLOB:
-		return missing(w, &c->name, e);
-	case CONTENT_MAP:
-		return check_map(w, c, e);
-	case CONTENT_REGION:
-		return check_region(w, c, e);
-	default:
-		return 0;
+	w->first = ERR_INIT;
+	int r = content_each_name(w->s, &w->coder, c, missing_all, w, e);
+	if (w->first.code && (r == 0 || r == E_CORRUPT || r == E_LOST)) {
+		*e = w->first;
+		return e->code;
 	}
+	return r;
+}
+
+static void file_damage(struct run *w, const struct err *own)
+{
+	if (own->code == E_LOST) {
+		w->ret->lost_files++;
+		if (w->opt->on_damage)
+			w->opt->on_damage(w->opt->ctx, (const char *)w->path.p, own);
+		return;
+	}
+	w->ret->damaged_files++;
+	damage(w, (const char *)w->path.p, own);
 }
 
 static int check_entry(struct run *w, const struct entry *en, bool *whole, struct err *e)
@@ -403,8 +476,7 @@ static int check_entry(struct run *w, const struct entry *en, bool *whole, struc
 			*e = own;
 		} else {
 			r = 0;
-			w->ret->damaged_files++;
-			damage(w, (const char *)w->path.p, &own);
+			file_damage(w, &own);
 		}
 	}
 	*whole &= below;
@@ -439,13 +511,62 @@ static int check_tree(struct run *w, const struct content *dir, bool *ret_whole,
 		r = more;
 	if (own.code < 0 && !is_fatal(own.code)) {
 		*ret_whole = false;
-		damage(w, (const char *)w->path.p, &own);
-		return 0;
+		if (own.code == E_LOST)
+			file_damage(w, &own);
+		else
+			damage(w, (const char *)w->path.p, &own);
+		/* Only the node at its top has a name here; one below it tells by not being found. */
+		return dir->kind == CONTENT_TREE && w->opt->on_missing && !store_has(w->s, &dir->name)
+			       ? w->opt->on_missing(w->opt->ctx, &dir->name, e)
+			       : 0;
 	}
 	if (own.code < 0)
 		*e = own;
 	if (r == 0 && *ret_whole && dir->kind == CONTENT_TREE)
 		r = nameset_add(&w->good, &dir->name, e);
+	return r;
+}
+
+/* ---- the chain of snapshots ---- */
+
+static int see(struct run *w, const struct nameset *all, uint64_t floor, uint64_t generation,
+	const struct name *previous, const char *successor, struct err *e)
+{
+	static const struct name none;
+	struct err own = ERR_INIT;
+	char where[64];
+	if (generation <= floor + 1 || name_cmp(previous, &none) == 0 || nameset_has(all, previous))
+		return 0;
+	snprintf(where, sizeof where, "snapshot number %llu", (unsigned long long)generation - 1);
+	err_set(&own, E_CORRUPT, 0, "it is gone, though nobody forgot it (%s was made after it)", successor);
+	damage(w, where, &own);
+	return w->opt->on_vanished ? w->opt->on_vanished(w->opt->ctx, generation - 1, previous, e) : 0;
+}
+
+/* Every snapshot names the one before it: is that there, forgotten, or on record? */
+static int check_chain(struct run *w, const struct snapshot_list *l, struct err *e)
+{
+	struct past p;
+	struct nameset all = {0};
+	int r = past_load(&p, w->s, e);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < l->n && r == 0; i++)
+		r = nameset_add(&all, &l->v[i].self, e);
+	for (size_t i = 0; i < p.n && r == 0; i++)
+		r = nameset_add(&all, &p.v[i].self, e);
+	if (p.damaged) {
+		struct err own = ERR_INIT;
+		err_set(&own, E_CORRUPT, 0, "%zu of them cannot be read", p.damaged);
+		damage(w, "forgotten snapshots and marks", &own);
+	}
+	/* While one cannot be read, it may be the one that is looked for. */
+	for (size_t i = 0; i < l->n && r == 0 && !l->damaged && !p.damaged; i++)
+		r = see(w, &all, p.floor, l->v[i].generation, &l->v[i].previous, l->v[i].name, e);
+	for (size_t i = 0; i < p.n && r == 0 && !l->damaged && !p.damaged; i++)
+		r = see(w, &all, p.floor, p.v[i].generation, &p.v[i].previous, "a forgotten one", e);
+	past_free(&p);
+	nameset_free(&all);
 	return r;
 }
 
@@ -459,6 +580,7 @@ static int check_snapshots(struct run *w, struct err *e)
 		damage(w, "snapshots", &l.first_damage);
 		w->ret->damage += l.damaged - 1;
 	}
+	r = check_chain(w, &l, e);
 	for (size_t i = 0; i < l.n && r == 0; i++) {
 		bool whole;
 		w->path.len = 0;
@@ -519,13 +641,16 @@ int check_run(struct store *s, const struct check_options *opt, struct check_res
 	for (unsigned i = 0; i < n && r == 0; i++)
 		r = coder_init(&rd.coders[i], e);
 	if (r == 0)
+		r = scrub_open(&w.scrub, s, opt->state_dir, e);
+	if (r == 0 && !opt->no_packs)
 		r = store_object_list(s, "index", check_index_object, &w, e);
-	if (r == 0)
+	if (r == 0 && !opt->no_packs)
 		r = check_packs(&w, &rd, e);
 	if (r == 0)
 		r = check_snapshots(&w, e);
-	if (r == 0)
+	if (r == 0 && !opt->no_packs)
 		r = count_packs(&w, e);
+	scrub_free(w.scrub);
 	pool_free(rd.pool);
 	for (unsigned i = 0; rd.coders && i < n; i++)
 		coder_free(&rd.coders[i]);

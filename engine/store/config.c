@@ -271,8 +271,8 @@ static int parse_line(struct parsed *p, char *line, struct err *e)
 		return parse_slot_line(p, line, e);
 	if (strncmp(line, "mac ", 4) == 0)
 		return (p->has_mac = hex_parse(line + 4, NAME_BYTES, p->mac)) ? 0 : E_CORRUPT;
-	return err_set(e, E_UNSUPPORTED, 0,
-		"the store's config has a line that this version does not know: '%.40s'", line);
+	snprintf(p->unknown, sizeof p->unknown, "%.40s", *line ? line : " ");
+	return 0;
 }
 
 int config_parse(struct span text, struct parsed *p, struct err *e)
@@ -372,6 +372,12 @@ int config_open(const struct parsed *p, const struct secret *secret, uint8_t *ma
 		keys_free(TAKE_PTR(*keys));
 		return err_set(e, E_CORRUPT, 0,
 			"the store's config was changed by someone without the key");
+	}
+	if (p->unknown[0]) {
+		keys_free(TAKE_PTR(*keys));
+		return err_set(e, E_UNSUPPORTED, 0,
+			"the store's config has a line that this version does not know: '%s': use a newer "
+			"mcfs", p->unknown);
 	}
 	return 0;
 }

@@ -29,6 +29,7 @@ struct parsed {
 	bool ends;
 	uint8_t mac[NAME_BYTES];
 	bool has_mac, has_id;
+	char unknown[41]; /* the begin of a line of no known kind: damage or a newer version, as the mac tells */
 };
 
 /* *p is zeroed before and freed after, in any case. `authenticated` points into `text`. */

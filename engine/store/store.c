@@ -86,6 +86,7 @@ int store_open(struct store **ret, struct object_place *place, const struct secr
 		return err_set(e, E_NOMEM, 0, "no memory for a store");
 	}
 	pthread_mutex_init(&s->m, NULL);
+	pthread_mutex_init(&s->lost_m, NULL);
 	pthread_mutex_init(&s->refresh_m, NULL);
 	s->place = place;
 	s->log = opt->log;
@@ -120,6 +121,8 @@ void store_close(struct store *s)
 	keys_free(s->keys);
 	object_place_free(s->place);
 	pthread_mutex_destroy(&s->m);
+	pthread_mutex_destroy(&s->lost_m);
+	nameset_free(&s->lost);
 	pthread_mutex_destroy(&s->refresh_m);
 	free(s);
 }
@@ -811,10 +814,18 @@ static int read_again(struct store *s, struct coder *c, const struct name *name,
 	return r;
 }
 
+/* What repair gave up is no news. */
+static int tell_lost(struct store *s, const struct name *name, int r, struct err *e)
+{
+	if (r != E_CORRUPT || store_has(s, name) || !store_is_lost(s, name))
+		return r;
+	return err_set(e, E_LOST, 0, "damaged: 'check --repair' could not save a part of it");
+}
+
 int store_plain(struct store *s, struct coder *c, const struct name *name, struct plain **ret,
 	struct err *e)
 {
-	return read_again(s, c, name, WANT_TABLE, ret, e);
+	return tell_lost(s, name, read_again(s, c, name, WANT_TABLE, ret, e), e);
 }
 
 int store_get(struct store *s, struct coder *c, const struct name *name, struct buf *out,
@@ -826,7 +837,7 @@ int store_get(struct store *s, struct coder *c, const struct name *name, struct 
 	if (r == 0)
 		r = form_decode(c->rs, p->form, buf_span(&p->data), p->canon_len, out, e);
 	if (r < 0)
-		return r;
+		return tell_lost(s, name, r, e);
 	struct name got;
 	name_of(s->keys, form_named(p->form), span_of(out->p + start, out->len - start), &got);
 	if (name_cmp(&got, name) == 0)

@@ -58,6 +58,10 @@ int store_plain(struct store *s, struct coder *c, const struct name *name, struc
 int store_get(struct store *s, struct coder *c, const struct name *name, struct buf *out,
 	struct err *e) MUST_CHECK;
 
+/* Is it among what check --repair gave up (lost.h)? It may be in the store again. Any thread. */
+bool store_is_lost(struct store *s, const struct name *name);
+bool store_has_losses(struct store *s);
+
 /* Write. Begin takes a lock (lock.h) unless one is held; it stays until store_end(), store_abort() or
  * store_close(). What older snapshots hold may be relied on only if they were listed after the begin. */
 int store_begin(struct store *s, int level, struct err *e) MUST_CHECK;

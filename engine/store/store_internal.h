@@ -29,12 +29,17 @@ struct store {
 	uint64_t refreshes;
 	int64_t futile_ms; /* when a refresh for a missing blob found nothing new, monotonic */
 	struct store_stats stats;
+	pthread_mutex_t lost_m;	 /* guards the two below */
+	struct nameset lost;	 /* what repair gave up; may have come back since */
+	bool lost_known;
 	bool lost_packs; /* at the begin of the transaction, packs of the index were missing */
 	bool left_out;	 /* index objects name packs that are not there */
 };
 
 /* Under the lock: forget and learn again what is doomed; the index must be refreshed after it. */
 int learn_doomed(struct store *s, struct err *e) MUST_CHECK;
+/* The lists of lost blobs have changed. */
+void store_forget_lost(struct store *s);
 /* "kind/id" */
 char *store_object_key(const char *kind, const struct id *id, char out[64]);
 /* Is there a copy that may be relied on? *ret_doomed: there are others. */

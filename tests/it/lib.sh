@@ -79,7 +79,7 @@ one_clear_line() {
 
 # What the last command said (out and err) matches the extended expression.
 says() {
-	cat "$work/stdout" "$work/stderr" | grep -qE -e "$1" && return
+	grep -qE -e "$1" "$work/stdout" "$work/stderr" && return
 	sed 's/^/	/' "$work/stdout" "$work/stderr" >&2
 	fail "nothing there says '$1'"
 }

@@ -28,6 +28,7 @@ int cli_exit_code(int code)
 	case E_USAGE:
 		return EXIT_USAGE;
 	case E_CHANGED:
+	case E_LOST:
 		return EXIT_PARTLY;
 	case E_LOCKED:
 		return EXIT_LOCKED;

@@ -1,0 +1,156 @@
+#!/bin/bash
+# check --repair keeps what can be kept, tells what cannot, and later snapshots heal it.
+. "${0%/*}/lib.sh"
+
+"$MCFS_DEMO_WORLD" create "$work/world" --regions 1 --seed 7
+mkdir "$work/live"
+cp -a "$work/world/level.dat" "$work/world"/DIM1/region/*.mca "$work/world"/stats "$work/live/"
+head -c 2000000 /dev/urandom >"$work/live/noise"
+expect 0 "$MCFS" -s "$work/good" init
+expect 0 "$MCFS" -s "$work/good" --json snapshot "$work/live"
+first=$(json name)
+"$MCFS_DEMO_WORLD" play "$work/world" --minutes 5
+cp -a "$work/world"/DIM1/region/*.mca "$work/live/"
+settle
+expect 0 "$MCFS" -s "$work/good" snapshot "$work/live"
+export MCFS_STORE=$work/store
+
+fresh() {
+	rm -rf "$work/store" "$MCFS_CACHE_DIR" "$MCFS_STATE_DIR" "$work/got"
+	cp -a "$work/good" "$work/store"
+}
+write_at() { # FILE OFFSET BYTES-OF-NOISE
+	dd if=/dev/urandom of="$1" bs=1 seek="$2" count="$3" conv=notrunc 2>/dev/null
+}
+largest_pack() {
+	find "$MCFS_STORE/packs" -type f -printf '%s %p\n' | sort -n | tail -n 1 | cut -d' ' -f2
+}
+# What is restored is right, and only what check named is not there.
+nothing_wrong() {
+	[ -d "$work/got" ] || return 0
+	(cd "$work/got/live" && find . -type f -print0) | while IFS= read -r -d '' f; do
+		cmp -s "$work/live/$f" "$work/got/live/$f" || fail "'$f' was restored wrong"
+	done
+}
+# After the repair: sound but for known losses; and whole after the next snapshot.
+heals() {
+	expect "$1" "$MCFS" check --read-data
+	says 'no damage'
+	local code=0
+	"$MCFS" restore latest --to "$work/got" >"$work/stdout" 2>"$work/stderr" || code=$?
+	[ "$code" = 0 ] || [ "$code" = 3 ] || fail "restore: exit code $code"
+	nothing_wrong
+	expect 0 "$MCFS" snapshot "$work/live"
+	rm -rf "$work/got"
+	expect 0 "$MCFS" restore latest --to "$work/got"
+	same "$work/live" "$work/got/live"
+}
+
+check "nothing to repair: nothing changes"
+fresh
+find "$MCFS_STORE" -type f -exec sha256sum {} + | sort >"$work/before"
+expect 0 "$MCFS" check --repair
+says 'the store is sound'
+find "$MCFS_STORE" -type f -exec sha256sum {} + | sort >"$work/after"
+diff "$work/before" "$work/after" >/dev/null || fail "something changed"
+
+check "a frame is damaged: the others are kept, its files are named (exit 3), and healed"
+fresh
+pack=$(largest_pack)
+write_at "$pack" 20000 40
+expect 12 "$MCFS" check --read-data
+expect 3 "$MCFS" check --repair
+says '1 dropped'
+[ ! -e "$pack" ] || fail "the damaged pack is there still"
+expect 3 "$MCFS" check
+says 'known to be damaged since a repair'
+heals 3
+
+check "a pack cut in half, one without a footer, one that is gone"
+fresh
+pack=$(largest_pack)
+truncate -s $(($(stat -c %s "$pack") / 2)) "$pack"
+expect 3 "$MCFS" check --repair
+heals 3
+fresh
+pack=$(largest_pack)
+truncate -s -10 "$pack"
+expect 0 "$MCFS" check --repair
+says ' 0 dropped'
+heals 0
+fresh
+rm "$(largest_pack)"
+expect 3 "$MCFS" check --repair
+heals 3
+
+check "index objects damaged and gone, with and without a cache"
+for cache in with without; do
+	fresh
+	[ "$cache" = without ] || expect 0 "$MCFS" list
+	for f in "$MCFS_STORE"/index/*; do
+		write_at "$f" 60 8
+	done
+	expect 0 "$MCFS" check --repair
+	heals 0
+	fresh
+	[ "$cache" = without ] || expect 0 "$MCFS" list
+	rm "$MCFS_STORE"/index/*
+	expect 0 "$MCFS" check --repair
+	heals 0
+done
+
+check "a snapshot object is damaged: put aside, and latest works again"
+fresh
+id=$("$MCFS" --json list | grep -o '"id":"[0-9a-f]*"' | tail -n 1 | cut -d'"' -f4)
+write_at "$MCFS_STORE/snapshots/$id" 80 4
+expect 12 "$MCFS" restore latest --to "$work/got"
+expect 0 "$MCFS" check --repair
+[ -e "$MCFS_STORE/damaged/$id" ] || fail "its bytes are gone"
+expect 0 "$MCFS" --accept-rollback info latest
+says "$first"
+
+check "a snapshot that was removed and not forgotten is noticed, put on record by repair, and no more told"
+fresh
+id=$("$MCFS" --json info "$first" | grep -o '"id":"[0-9a-f]*"' | cut -d'"' -f4)
+rm "$MCFS_STORE/snapshots/$id"
+expect 0 "$MCFS" list
+expect 12 "$MCFS" check
+says 'nobody forgot it'
+expect 0 "$MCFS" check --repair
+expect 0 "$MCFS" check
+
+check "killed at any time: repairing again ends well"
+for i in $(seq 1 "${MCFS_KILLS:-3}"); do
+	fresh
+	write_at "$(largest_pack)" $((RANDOM * 9)) 40
+	"$MCFS" -q check --repair >/dev/null 2>&1 &
+	pid=$!
+	sleep "0.0$((RANDOM % 10))$((RANDOM % 10))"
+	kill -9 "$pid" 2>/dev/null || true
+	wait "$pid" 2>/dev/null || true
+	code=0
+	"$MCFS" check --repair >"$work/stdout" 2>"$work/stderr" || code=$?
+	[ "$code" = 0 ] || [ "$code" = 3 ] || fail "exit code $code"
+	heals "$code"
+done
+
+check "reading a part each time reads all in the end"
+fresh
+for i in 1 2 3 4 5 6 7 8; do
+	head -c 400000 /dev/urandom >"$work/live/noise.$i"
+	expect 0 "$MCFS" -q snapshot "$work/live"
+done
+packs=$(find "$MCFS_STORE/packs" -type f | wc -l)
+expect 2 "$MCFS" check --read-data-subset 0%
+expect 2 "$MCFS" check --read-data-subset 4/3
+for i in 1 2 3 4; do
+	expect 0 "$MCFS" check --read-data-subset 25%
+done
+if grep -q 'were not read by any check yet' "$work/stdout"; then fail "some are left after four times a quarter"; fi
+[ "$(wc -l <"$(find "$MCFS_STATE_DIR" -name checked)")" = "$packs" ] || fail "not all packs are remembered"
+read=0
+for i in 1 2 3; do
+	expect 0 "$MCFS" --json check --read-data-subset $i/3
+	read=$((read + $(json read_packs)))
+done
+[ "$read" = "$packs" ] || fail "three thirds are $read of $packs packs"
