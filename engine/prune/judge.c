@@ -63,14 +63,26 @@ static uint8_t verdict_of(const struct judging *j, enum answer a, const struct f
 	return (uint8_t)(VERDICT_RULE + i);
 }
 
+static uint64_t packed(struct region_entry en)
+{
+	return (uint64_t)(en.sector << 8 | en.count) << 32 | en.timestamp;
+}
+
 static int on_chunk(void *ctx, size_t i, unsigned slot, enum answer a, const struct examiner *x,
 	struct err *e)
 {
 	struct judging *j = ctx;
 	const struct facts *f = &x->facts;
 	const unsigned inhabited = FACT_BIT(FACT_INHABITED);
-	(void)e;
-	j->out->regions[i].v[slot] = verdict_of(j, a, f);
+	struct judged_region *reg = &j->out->regions[i];
+	reg->v[slot] = verdict_of(j, a, f);
+	if (verdict_prunable(reg->v[slot])) {
+		if (!reg->entries)
+			reg->entries = calloc(REGION_SLOTS, sizeof *reg->entries);
+		if (!reg->entries)
+			return err_set(e, E_NOMEM, 0, "no memory to judge");
+		reg->entries[slot] = packed(x->chunk[SOURCE_REGION].entry);
+	}
 	j->sectors[i][slot] = (uint16_t)(f->size / REGION_SECTOR);
 	if (f->known & ~f->none & inhabited)
 		signal_add(j->signal, f->number[FACT_INHABITED]);
@@ -175,12 +187,28 @@ static void count(struct judging *j)
 	}
 }
 
+/* Keep only the entries of what is prunable still. */
+static void compact_entries(struct judged_region *r)
+{
+	size_t n = 0;
+	for (int k = 0; k < REGION_SLOTS; k++)
+		if (verdict_prunable(r->v[k]))
+			r->entries[n++] = r->entries[k];
+	uint64_t *less = n ? realloc(r->entries, n * sizeof *less) : NULL;
+	if (n == 0)
+		free(r->entries);
+	if (n == 0 || less)
+		r->entries = less;
+}
+
 /* Drop regions without chunks. */
 static void compact_regions(struct judged_dim *d)
 {
 	size_t m = 0;
 	for (size_t i = 0; i < d->n_regions; i++) {
 		bool any = false;
+		if (d->regions[i].entries)
+			compact_entries(&d->regions[i]);
 		for (int k = 0; k < REGION_SLOTS && !any; k++)
 			any = d->regions[i].v[k] != VERDICT_ABSENT;
 		if (any)
@@ -394,6 +422,8 @@ void judgement_free(struct judgement *j)
 		free(j->dims[i].dim.world);
 		free(j->dims[i].dim.name);
 		free(j->dims[i].dim.folder);
+		for (size_t k = 0; k < j->dims[i].n_regions; k++)
+			free(j->dims[i].regions[k].entries);
 		free(j->dims[i].regions);
 	}
 	free(j->dims);
@@ -403,6 +433,18 @@ void judgement_free(struct judgement *j)
 const struct judged_region *judgement_region(const struct judged_dim *d, int32_t x, int32_t z)
 {
 	return find(d, x, z);
+}
+
+bool judgement_entry(const struct judged_region *r, unsigned slot, struct region_entry *ret)
+{
+	size_t n = 0;
+	if (!verdict_prunable(r->v[slot]))
+		return false;
+	for (unsigned k = 0; k < slot; k++)
+		n += verdict_prunable(r->v[k]);
+	uint32_t at = (uint32_t)(r->entries[n] >> 32);
+	*ret = (struct region_entry){at >> 8, at & 0xff, (uint32_t)r->entries[n]};
+	return true;
 }
 
 uint8_t judgement_at(const struct judged_dim *d, int32_t x, int32_t z)

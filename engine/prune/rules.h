@@ -111,6 +111,7 @@ const char *verdict_text(uint8_t v);
 struct judged_region {
 	int32_t x, z;
 	uint8_t v[REGION_SLOTS]; /* enum verdict */
+	uint64_t *entries; /* of the prunable ones in slot order, for judgement_entry(); NULL: none */
 };
 
 struct judged_dim {
@@ -152,6 +153,9 @@ int rules_judge(const struct rules *r, struct source *s, const struct judge_opti
 void judgement_free(struct judgement *j); /* NULL is fine */
 /* By absolute chunk coordinates. */
 uint8_t judgement_at(const struct judged_dim *d, int32_t x, int32_t z);
+/* The region header entry that a prunable chunk had when it was judged: who prunes it looks whether that
+ * is still so. False for others. */
+bool judgement_entry(const struct judged_region *r, unsigned slot, struct region_entry *ret);
 const struct judged_region *judgement_region(const struct judged_dim *d, int32_t x, int32_t z);
 
 /* One chunk in words: a line for each rule (does it hold, with the values that decide), and one for

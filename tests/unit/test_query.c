@@ -62,14 +62,14 @@ static char *matches(const struct find_options *o, int *ret_code, struct err *e)
 static void expect_in(struct find_options o, int ways, const char *want)
 {
 	for (int quick = 0; quick < ways; quick++) {
-		struct err e = ERR_INIT;
+		struct err why = ERR_INIT;
 		int r;
 		o.quick = quick;
 		o.now = NOW;
 		o.threads = 2;
-		char *got = matches(&o, &r, &e);
+		char *got = matches(&o, &r, &why);
 		if (r < 0)
-			fail_msg("%s: %s", o.query, e.msg);
+			fail_msg("%s: %s", o.query, why.msg);
 		if (strcmp(got, want) != 0)
 			fail_msg("%s%s\n  gives '%s'\n  not   '%s'", o.query, quick ? " (quick)" : "",
 				got, want);
@@ -95,13 +95,13 @@ static void expect(const char *query, const char *want)
 static void refused(const char *query, const char *because)
 {
 	struct find_options o = {.query = query};
-	struct err e = ERR_INIT;
+	struct err why = ERR_INIT;
 	int r;
-	matches(&o, &r, &e);
+	matches(&o, &r, &why);
 	if (r == 0)
 		fail_msg("'%s' was taken", query);
-	if (!strstr(e.msg, because))
-		fail_msg("'%s': '%s' does not say '%s'", query, e.msg, because);
+	if (!strstr(why.msg, because))
+		fail_msg("'%s': '%s' does not say '%s'", query, why.msg, because);
 	assert_int_equal(r, E_USAGE);
 }
 
@@ -220,12 +220,12 @@ static void grammar_errors(void **state)
 	strcpy(deep + 200, "xPos = 1");
 	refused(deep, "nested");
 	struct find_options o = {.query = "Selection = \"/nowhere/x.csv\""};
-	struct err e = ERR_INIT;
+	struct err why = ERR_INIT;
 	int r;
-	matches(&o, &r, &e);
+	matches(&o, &r, &why);
 	assert_int_equal(r, E_NOTFOUND);
 	o = (struct find_options){.query = "xPos = 1", .dimension = "moon"};
-	matches(&o, &r, &e);
+	matches(&o, &r, &why);
 	assert_int_equal(r, E_NOTFOUND);
 }
 
@@ -244,9 +244,9 @@ static void grammar_noise(void **state)
 			strcat(t, below(3) ? " " : "");
 		}
 		struct query *q = NULL;
-		struct err e = ERR_INIT;
-		int r = query_parse(&q, t, &names, &e);
-		assert_true(r == 0 || (r == E_USAGE && e.msg[0]));
+		struct err why = ERR_INIT;
+		int r = query_parse(&q, t, &names, &why);
+		assert_true(r == 0 || (r == E_USAGE && why.msg[0]));
 		query_free(q);
 	}
 	query_names_free(&names);
@@ -510,11 +510,11 @@ static void forced_chunks(void **state)
 	expect("Forced", "-1.-2 3.5 7.8");
 	world_file(w, "data/chunks.dat", "junk", 4);
 	struct find_options o = {.query = "Forced"};
-	struct err e = ERR_INIT;
+	struct err why = ERR_INIT;
 	int r;
-	matches(&o, &r, &e);
+	matches(&o, &r, &why);
 	assert_int_equal(r, E_FORMAT);
-	assert_non_null(strstr(e.msg, "chunks.dat"));
+	assert_non_null(strstr(why.msg, "chunks.dat"));
 }
 
 static void players(void **state)
@@ -578,9 +578,9 @@ static void damaged_chunks_match_only_damaged(void **state)
 	expect("InhabitedTime != 5", "0.0");
 	expect("Palette !contains stone", "0.0");
 	o.query = "Timestamp = 1000"; /* what the header says decides, so it is read to see damage */
-	struct err e = ERR_INIT;
+	struct err why = ERR_INIT;
 	int r;
-	assert_string_equal(matches(&o, &r, &e), "0.0");
+	assert_string_equal(matches(&o, &r, &why), "0.0");
 }
 
 /* Damage behind what decides: seen before a chunk matches, unless asked not to look. */
@@ -602,14 +602,14 @@ static void damage_at_the_end(void **state)
 	set_be32(f.p + 8192, get_be32(f.p + 8192) - 3000); /* cut off: the end mark is not there */
 	world_file(w, "region/r.0.0.mca", f.p, f.len);
 	struct find_options o = {.query = "InhabitedTime < 5"};
-	struct err e = ERR_INIT;
+	struct err why = ERR_INIT;
 	int r;
-	assert_string_equal(matches(&o, &r, &e), "");
+	assert_string_equal(matches(&o, &r, &why), "");
 	o.query = "Damaged";
-	assert_string_equal(matches(&o, &r, &e), "0.0");
+	assert_string_equal(matches(&o, &r, &why), "0.0");
 	o.query = "InhabitedTime < 5";
 	o.quick = true;
-	assert_string_equal(matches(&o, &r, &e), "0.0");
+	assert_string_equal(matches(&o, &r, &why), "0.0");
 }
 
 /* Entities are part of the chunk: what would be pruned with it must be readable as well. */
@@ -620,11 +620,11 @@ static void damaged_entities(void **state)
 	put_new(1, 0, 0, 1000);
 	world_raw_chunk(w, "", "entities", 0, 0, 1000, 2, "no zlib", 7);
 	struct find_options o = {.query = "InhabitedTime < 5"};
-	struct err e = ERR_INIT;
+	struct err why = ERR_INIT;
 	int r;
-	assert_string_equal(matches(&o, &r, &e), "1.0");
+	assert_string_equal(matches(&o, &r, &why), "1.0");
 	o.query = "Damaged";
-	assert_string_equal(matches(&o, &r, &e), "0.0");
+	assert_string_equal(matches(&o, &r, &why), "0.0");
 }
 
 /* ---- MCA Selector's bugs (shared notes, section 8), one test each ---- */
