@@ -93,7 +93,8 @@ cat >"$work/wrapped" <<'END'
 ^(zstd|zdict|zlib|libdeflate|lz4.*|xxhash)\.h ^(engine/codec|tools/demo-world|tools/bench)/
 ^sqlite3 ^engine/(db/|store/index\.c$)
 ^fuse ^fs/
-^(jansson|archive|spng) ^tools/
+^(jansson|archive) ^tools/
+^spng ^engine/codec/png\.c$
 ^yaml\.h ^engine/config/
 ^curl/ ^engine/notify/
 ^(isa-l|erasure_code) ^engine/codec/

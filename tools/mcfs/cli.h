@@ -60,7 +60,9 @@ extern const struct command command_check;
 extern const struct command command_key;
 extern const struct command command_prune;
 extern const struct command command_trash;
+extern const struct command command_map;
 extern const struct command command_query;
+extern const struct command command_world;
 extern const struct command command_mount;
 extern const struct command command_umount;
 

@@ -25,7 +25,9 @@ static const struct command *const commands[] = {
 	&command_key,
 	&command_prune,
 	&command_trash,
+	&command_map,
 	&command_query,
+	&command_world,
 #ifdef MCFS_HAVE_FUSE
 	&command_mount,
 	&command_umount,
