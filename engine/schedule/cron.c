@@ -371,8 +371,13 @@ int cron_next(const struct cron *c, int64_t after, int64_t *ret, struct err *e)
 		int64_t until = s.until < end ? s.until : end;
 		int64_t from = t + s.offset;
 		if (times_of_day && s.from != INT64_MIN) {
-			/* What the clock showed before it was set back has had its turn. */
 			int64_t shown = s.from + zone_at(c->zone, s.from - 1).offset;
+			/* It begins behind a gap: what was in that is due at its end. */
+			if (t == s.from && match_wall(c, shown, s.from + s.offset) != INT64_MAX) {
+				*ret = t;
+				return 0;
+			}
+			/* What the clock showed before it was set back has had its turn. */
 			if (from < shown)
 				from = shown;
 		}
@@ -383,12 +388,6 @@ int cron_next(const struct cron *c, int64_t after, int64_t *ret, struct err *e)
 		}
 		if (until == end)
 			break;
-		int32_t next = zone_at(c->zone, s.until).offset;
-		if (times_of_day && next > s.offset &&
-			match_wall(c, s.until + s.offset, s.until + next) != INT64_MAX) {
-			*ret = s.until; /* the gap's end */
-			return 0;
-		}
 		t = until;
 	}
 	return err_set(e, E_NOTFOUND, 0, "it is not due in the next 40 years");

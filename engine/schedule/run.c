@@ -255,9 +255,20 @@ static void container_name(const struct runner *r, const struct run *u, char out
 			out[i] = '_';
 }
 
+/* "2026-03-29T02:00:00Z" */
+static char *due_text(int64_t t, char out[32])
+{
+	struct civil c;
+	civil_of(t, &c);
+	snprintf(out, 32, "%04d-%02d-%02dT%02d:%02d:%02dZ", (int)(c.year % 10000), c.month, c.day,
+		c.hour, c.minute, c.second);
+	return out;
+}
+
 static int start_process(struct runner *r, struct run *u, struct err *e)
 {
 	struct argv argv = {0}, env = {0};
+	char due[32];
 	char name[96];
 	container_name(r, u, name);
 	int rc = argv_of_job(u->spec, name, &argv, e);
@@ -267,6 +278,8 @@ static int start_process(struct runner *r, struct run *u, struct err *e)
 		rc = argv_addf(&env, e, "MCFS_JOB=%s", u->job->name);
 	if (rc == 0)
 		rc = argv_addf(&env, e, "MCFS_JOB_TRY=%d", u->attempt);
+	if (rc == 0)
+		rc = argv_addf(&env, e, "MCFS_JOB_DUE=%s", due_text(u->due, due));
 	if (rc == 0)
 		rc = r->env.ops.start(r->env.ops.ctx, argv.v, env.v,
 			u->spec->kind == JOB_LOCAL ? u->spec->dir : NULL, &u->pid, e);

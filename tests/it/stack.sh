@@ -114,6 +114,7 @@ if command -v node >/dev/null && { [ -d "$modules/node_modules/flying-squid" ] |
 		[ -d "$stack/data/world/region" ] && break
 		sleep 1
 	done
+	echo "	flying-squid and mineflayer: $(find "$stack/data/world/region" -name '*.mca' | wc -l) region files"
 else
 	echo "	no Node.js: a demo world instead"
 	expect 0 "$MCFS_DEMO_WORLD" create "$stack/data/world"

@@ -173,6 +173,7 @@ static void test_summer_time(void **state)
 	(void)state;
 	expect_next("30 2 * * *", CET, SPRING, "2026-03-29T03:00:00+02:00");
 	expect_next("*/20 2 * * *", CET, SPRING, "2026-03-29T03:00:00+02:00");
+	expect_next("*/20 2 * * *", CET, SPRING + 3599, "2026-03-29T03:00:00+02:00");
 	expect_next("*/20 2 * * *", CET, SPRING + 3600, "2026-03-30T02:00:00+02:00");
 	expect_next("30 2,3 * * *", CET, SPRING + 3600, "2026-03-29T03:30:00+02:00");
 	expect_next("30 * * * *", CET, SPRING + 1800, "2026-03-29T03:30:00+02:00");
