@@ -90,12 +90,9 @@ static int make_record(void *ctx, struct coder *c, struct piece *p, struct err *
 	struct making *m = ctx;
 	int r = buf_reserve_exact(&p->own, m->slot->canon_len, e);
 	if (r == 0)
-		r = group_record(c->rs, buf_span(&m->plain->data), m->slot, &p->own, e);
-	if (r < 0)
-		return r;
-	if ((uint32_t)keyed_check(m->fs->keys, buf_span(&p->own)) != m->slot->check)
-		return err_set(e, E_CORRUPT, 0, "a chunk did not come out as it went in");
-	return own_piece(p);
+		r = group_record_checked(c->rs, m->fs->keys,
+			buf_span(&m->plain->data), m->slot, &p->own, e);
+	return r < 0 ? r : own_piece(p);
 }
 
 int blob_group_copy(struct call *cl, const struct name *name, uint32_t at, uint8_t *p, size_t n)

@@ -37,6 +37,16 @@ int restream_prove(struct restreamer *rs, unsigned guess, struct span stream, st
  * does not know, E_CORRUPT for a side that does not fit. */
 int restream_make(struct restreamer *rs, unsigned recipe, struct span side, struct span plain,
 	size_t max, struct buf *out, struct err *e) MUST_CHECK;
+/* What makes classic streams. The library's own deflate proved each recipe when it was written; should a
+ * later version of it disagree with what a store holds, zlib itself is the second opinion. */
+enum restream_by {
+	RESTREAM_EXACT, /* the default */
+	RESTREAM_ZLIB,
+	RESTREAM_WRONG /* as the default, with a bit changed: for tests */
+};
+/* Returns what it was. */
+enum restream_by restreamer_by(struct restreamer *rs, enum restream_by by);
+enum restream_by restreamer_by_now(const struct restreamer *rs);
 /* Does the recipe come with a side? */
 bool restream_has_side(unsigned recipe);
 

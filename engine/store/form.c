@@ -104,6 +104,31 @@ int group_record(struct restreamer *rs, struct span plain, const struct group_sl
 	return r;
 }
 
+static int record_by(struct restreamer *rs, enum restream_by by, const struct keys *k,
+	struct span plain, const struct group_slot *slot, struct buf *out, struct err *e)
+{
+	size_t start = out->len;
+	enum restream_by old = restreamer_by(rs, by);
+	int r = group_record(rs, plain, slot, out, e);
+	restreamer_by(rs, old);
+	if (r < 0)
+		return r;
+	struct span rec = span_of(out->p + start, out->len - start);
+	if ((uint32_t)keyed_check(k, rec) == slot->check)
+		return 0;
+	out->len = start;
+	return err_set(e, E_CORRUPT, 0, "a chunk did not come out as it went in");
+}
+
+int group_record_checked(struct restreamer *rs, const struct keys *k, struct span plain,
+	const struct group_slot *slot, struct buf *out, struct err *e)
+{
+	int r = record_by(rs, restreamer_by_now(rs), k, plain, slot, out, e);
+	return r == E_CORRUPT && slot->recipe != RECIPE_NONE
+		       ? record_by(rs, RESTREAM_ZLIB, k, plain, slot, out, e)
+		       : r;
+}
+
 /* The recipe of a payload that stands unchanged in the older version, or RECIPE_NONE. Equal plain
  * bytes, equal length and an equal keyed check of the stream mean the same stream. */
 static unsigned known_recipe(struct span known, const struct group_slot *old, size_t canon_len,

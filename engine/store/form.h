@@ -71,8 +71,12 @@ int group_parse(struct span plain, struct group_slot slots[GROUP_SLOTS], struct 
  * filtered. */
 int group_nbt(struct span plain, const struct group_slot *slot, struct buf *out,
 	struct err *e) MUST_CHECK;
-/* Append one slot's canonical record (what stands in the region file). */
+/* Append one slot's canonical record (what stands in the region file). Whoever does not check the
+ * group's name calls the second, which compares the record's check, tries zlib where it differs, and
+ * gives E_CORRUPT when that does, too. */
 int group_record(struct restreamer *rs, struct span plain, const struct group_slot *slot,
 	struct buf *out, struct err *e) MUST_CHECK;
+int group_record_checked(struct restreamer *rs, const struct keys *k, struct span plain,
+	const struct group_slot *slot, struct buf *out, struct err *e) MUST_CHECK;
 
 #endif

@@ -11,6 +11,7 @@
 #define SOLID_BLOB_MAX ((size_t)24 << 10) /* larger ones get frames of their own */
 #define INDEX_FLUSH_BLOBS 16384 /* what is not indexed yet is in memory, some 200 bytes a blob */
 #define INDEX_OBJECT_VERSION 1
+#define KEPT_LEVEL 3
 
 /* Chains of differences: each version is stored against the one before it, up to this depth, then
  * against the first again. Measured in docs/PERFORMANCE.md. */
@@ -452,13 +453,18 @@ static int open_parent(struct store *s, struct coder *c, enum form form, const s
 	return 0;
 }
 
-/* As it is: its streams are compressed already. */
-static int put_kept(struct store *s, enum form form, const struct name *name, struct span canon,
-	struct err *e)
+/* As it is. Its streams are compressed already, but those of small chunks have much in common. */
+static int put_kept(struct store *s, struct coder *c, enum form form, const struct name *name,
+	struct span canon, struct err *e)
 {
 	struct pack_blob b = {.name = *name, .form = (uint8_t)form,
 		.plain_len = (uint32_t)canon.n, .canon_len = (uint32_t)canon.n};
-	return add_frame_locked(s, METHOD_STORE, canon, (uint32_t)canon.n, &b, 1, e);
+	c->packed.len = 0;
+	int r = zs_compress(c->zs, KEPT_LEVEL, (struct span){NULL, 0}, canon, &c->packed, e);
+	bool smaller = c->packed.len < canon.n - canon.n / 32;
+	return r < 0 ? r
+		     : add_frame_locked(s, smaller ? METHOD_ZSTD : METHOD_STORE,
+			       smaller ? buf_span(&c->packed) : canon, (uint32_t)canon.n, &b, 1, e);
 }
 
 int store_put(struct store *s, struct coder *c, enum form form, struct span canon,
@@ -470,7 +476,7 @@ int store_put(struct store *s, struct coder *c, enum form form, struct span cano
 	if (r < 0 || there)
 		return r;
 	if (form_is_kept(form))
-		return put_kept(s, form, ret, canon, e);
+		return put_kept(s, c, form, ret, canon, e);
 	CLEANUP_PLAIN struct plain *parent = NULL;
 	CLEANUP_BUF struct buf plain = BUF_INIT;
 	/* What is stored again since its copy is doomed is stored whole: a base might rest on that copy. */

@@ -4,8 +4,10 @@
 . "${0%/*}/history.sh"
 
 for layout in classic 26.1; do
-	check "layout $layout: create and play"
-	begin_history
+	when=now
+	[ "$layout" = classic ] || when=later
+	check "layout $layout, new chunks inflated $when: create and play"
+	begin_history "$when"
 	"$MCFS_DEMO_WORLD" create "$live" --regions 1 --layout "$layout" --seed 7
 	moment 0
 	plays='1 2 3'
@@ -18,9 +20,12 @@ for layout in classic 26.1; do
 	"$MCFS_DEMO_WORLD" verify "$live" >/dev/null
 	end_history
 
-	check "only what changed is added"
-	first=$("$MCFS" -s "$work/exact" --json list | grep -oE '"added_bytes":[0-9]+' | head -n 1 | cut -d: -f2)
-	last=$("$MCFS" -s "$work/exact" --json list | grep -oE '"added_bytes":[0-9]+' | tail -n 1 | cut -d: -f2)
-	[ "$last" -gt 0 ] && [ "$last" -lt $((first / 2)) ] || fail "first $first bytes, last $last bytes"
+	# With 'later' the second snapshot inflates what changed and what it was before.
+	if [ "$when" = now ]; then
+		check "only what changed is added"
+		first=$("$MCFS" -s "$work/exact" --json list | grep -oE '"added_bytes":[0-9]+' | head -n 1 | cut -d: -f2)
+		last=$("$MCFS" -s "$work/exact" --json list | grep -oE '"added_bytes":[0-9]+' | tail -n 1 | cut -d: -f2)
+		[ "$last" -gt 0 ] && [ "$last" -lt $((first / 2)) ] || fail "first $first bytes, last $last bytes"
+	fi
 	rm -rf "$work"/{exact,discard,live,moment-*}
 done

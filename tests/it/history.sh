@@ -40,11 +40,11 @@ compare_all() { # EVERY STORE_KIND..
 	done
 }
 
-begin_history() {
+begin_history() { # now|later: when new chunks are inflated
 	live=$work/live
 	moments=0
-	expect 0 "$MCFS" -s "$work/exact" init
-	expect 0 "$MCFS" -s "$work/discard" init --slack discard
+	expect 0 "$MCFS" -s "$work/exact" init --recompress "$1"
+	expect 0 "$MCFS" -s "$work/discard" init --slack discard --recompress "$1"
 }
 
 end_history() {

@@ -7,7 +7,7 @@ worlds=${MCFS_WORLDS:-$MCFS_SOURCE_ROOT/../shared/worlds}
 [ -d "$worlds/history" ] || skip "no real worlds here (MCFS_WORLDS)"
 for history in "$worlds"/history/*/; do
 	check "replay ${history%/}"
-	begin_history
+	begin_history later
 	for state in "$history"*/; do
 		rsync -ac --delete "$state" "$live/"
 		moment "$moments"

@@ -47,7 +47,7 @@ static int run(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = {{"slack", required_argument, NULL, 's'},
 		{"recompress", required_argument, NULL, 'r'}, {0}};
-	struct store_config cfg = {.slack = SLACK_EXACT};
+	struct store_config cfg = {.slack = SLACK_EXACT, .recompress = RECOMPRESS_LATER};
 	struct err e = ERR_INIT;
 	CLEANUP_FREE char *keyfile = NULL;
 	int o;
@@ -95,8 +95,8 @@ const struct command command_init = {"init", run,
 	"make a new store",
 	"  --slack exact    keep every byte of region files (the default)\n"
 	"  --slack discard  bytes that belong to no chunk come back as zeros: a third less space\n"
-	"  --recompress now    compress new chunks as well as possible at once (the default)\n"
-	"  --recompress later  store them as they are: a quicker first snapshot and restore; they\n"
+	"  --recompress now    compress new chunks as well as possible at once\n"
+	"  --recompress later  store them as they are, which is quicker (the default); they\n"
 	"                   are compressed when they change or with 'mcfs compact'\n\n"
 	"With MCFS_PASSPHRASE, MCFS_PASSPHRASE_FILE, MCFS_PASSPHRASE_COMMAND or MCFS_KEY_FILE set,\n"
 	"that opens the store; without any of them a key file is made, and init says where.\n"};
