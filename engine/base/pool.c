@@ -1,6 +1,7 @@
 #include "engine/base/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -63,7 +64,11 @@ static void *worker_main(void *arg)
 int pool_new(struct pool **ret, unsigned threads, size_t budget, struct err *e)
 {
 	if (threads == 0) {
-		long n = sysconf(_SC_NPROCESSORS_ONLN);
+		/* Those that this process may use: a container often has fewer than the machine. */
+		cpu_set_t set;
+		long n = sched_getaffinity(0, sizeof set, &set) == 0
+				 ? CPU_COUNT(&set)
+				 : sysconf(_SC_NPROCESSORS_ONLN);
 		threads = n < 1 ? 1 : n > 64 ? 64 : (unsigned)n;
 	}
 	struct pool *p = calloc(1, sizeof *p);
