@@ -11,7 +11,7 @@
  *   a key with that key.
  *
  * Keys of our own: rcon, tags, key_file, prune_rules, require_snapshot, staging_directory, discord, slack,
- * webhook. docs/mcfs-backup-yaml(5) is the page for people.
+ * webhook. mcfs-backup.yaml(5) is the page for people.
  *
  * All texts belong to the configuration and end with it. Read-only after loading: any thread. */
 #ifndef MCFS_CONFIG_BACKUP_CONFIG_H
@@ -55,10 +55,10 @@ struct backup_check {
 	unsigned days;	   /* bit 0 Sunday .. 6 Saturday; 0: any day */
 };
 
-/* 0: not given. */
+/* 0: not given; -1: all. */
 struct backup_keep {
 	int64_t within; /* seconds */
-	unsigned secondly, minutely, hourly, daily, weekly, monthly, quarterly, yearly;
+	int64_t secondly, minutely, hourly, daily, weekly, monthly, quarterly13, quarterly, yearly;
 	bool any;
 };
 

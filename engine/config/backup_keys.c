@@ -39,6 +39,7 @@ const struct key_how backup_keys[] = {
 	{"keep_daily", take_keep},
 	{"keep_weekly", take_keep},
 	{"keep_monthly", take_keep},
+	{"keep_13weekly", take_keep},
 	{"keep_3monthly", take_keep},
 	{"keep_yearly", take_keep},
 	{"checks", take_checks},
@@ -75,7 +76,6 @@ const struct key_how backup_keys[] = {
 	/* Asked for, and not done. */
 	{"patterns_from", NULL, "write the patterns into `patterns:` or `exclude_patterns:`", true},
 	{"exclude_nodump", NULL, "the no-dump flag is not looked at: use exclude_if_present", true},
-	{"keep_13weekly", NULL, "use keep_3monthly", true},
 	{"check_repositories", NULL, "checks are made of every repository", false},
 	{"check_last", NULL, "a check covers all snapshots: they share their contents", false},
 	{"before_extract", NULL, "jobs restore nothing: 'mcfs restore' runs no hooks", false},

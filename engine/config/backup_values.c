@@ -309,24 +309,26 @@ int take_compression(struct backup_config *c, const struct yaml_entry *en, struc
 int take_keep(struct backup_config *c, const struct yaml_entry *en, struct err *e)
 {
 	static const char *const names[] = {"secondly", "minutely", "hourly", "daily", "weekly",
-		"monthly", "3monthly", "yearly"};
-	unsigned *const to[] = {&c->keep.secondly, &c->keep.minutely, &c->keep.hourly, &c->keep.daily,
-		&c->keep.weekly, &c->keep.monthly, &c->keep.quarterly, &c->keep.yearly};
+		"monthly", "13weekly", "3monthly", "yearly"};
+	int64_t *const to[] = {&c->keep.secondly, &c->keep.minutely, &c->keep.hourly, &c->keep.daily,
+		&c->keep.weekly, &c->keep.monthly, &c->keep.quarterly13,
+		&c->keep.quarterly, &c->keep.yearly};
 	const char *s;
 	int64_t v;
 	if (strcmp(en->key, "keep_within") == 0) {
 		struct err own = ERR_INIT;
 		int r = ydoc_string(en->value, en->key, &s, e);
-		if (r == 0 && duration_parse_borg(s, &c->keep.within, &own) < 0)
+		if (r == 0 && duration_parse_borg(s, &c->keep.within, &own) < 0 &&
+			duration_parse_words(s, &c->keep.within, NULL) < 0)
 			r = ydoc_err(e, en->value, "keep_within: %s", own.msg);
 		c->keep.any = true;
 		return r;
 	}
-	int r = ydoc_int(en->value, en->key, 0, 1000000, &v, e);
+	int r = ydoc_int(en->value, en->key, -1, 1000000, &v, e);
 	for (size_t i = 0; r == 0 && i < sizeof names / sizeof *names; i++)
 		if (strcmp(en->key + 5, names[i]) == 0)
-			*to[i] = (unsigned)v;
-	c->keep.any = c->keep.any || v > 0;
+			*to[i] = v;
+	c->keep.any = c->keep.any || v != 0;
 	return r;
 }
 

@@ -31,7 +31,7 @@ static int describe(struct snapshot *sn, const struct backup_options *opt, struc
 	char host[256] = "unknown";
 	gethostname(host, sizeof host - 1);
 	struct passwd *pw = getpwuid(geteuid());
-	sn->begin = now();
+	sn->begin = opt->timestamp ? (struct timestamp){opt->timestamp, 0} : now();
 	sn->host = strdup(host);
 	sn->user = strdup(pw ? pw->pw_name : "unknown");
 	sn->program = strdup(opt->program ? opt->program : "mcfs");
@@ -177,7 +177,7 @@ static int commit(struct walk *w, struct backup_result *ret, struct err *e)
 	store_stats(w->s, &ret->stats);
 	sn->added_bytes = ret->stats.new_bytes;
 	sn->added_blobs = ret->stats.new_blobs;
-	sn->end = now();
+	sn->end = w->opt->timestamp ? sn->begin : now();
 	snapshot_pick_name(l, sn->begin, sn->name);
 	r = link_to_newest(w->s, l, sn, e);
 	snapshot_list_free(l);

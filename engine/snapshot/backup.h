@@ -27,6 +27,7 @@ struct backup_options {
 	int level;	   /* of compression; 0: the default */
 	bool set_recompress; /* `recompress` instead of what the store's config says */
 	enum recompress_mode recompress;
+	int64_t timestamp; /* what to record as the time of begin, in seconds; 0: the clock's */
 	unsigned threads;  /* 0: one a processor */
 	const char *program; /* name and version, for the record */
 	const char *state_dir;

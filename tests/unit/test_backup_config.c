@@ -109,7 +109,7 @@ static void test_values(void **state)
 	struct backup_config *c = config(BASE
 		"exclude_if_present: .nobackup\nexclude_caches: yes\none_file_system: true\n"
 		"exclude_from: [/etc/x]\npatterns: ['R /srv/w', '- a/*', 'P fm', '- b*', '! pp:c']\n"
-		"encryption_passcommand: cat /run/secrets/p\nkeep_within: 3d\nkeep_3monthly: 4\n"
+		"encryption_passcommand: cat /run/secrets/p\nkeep_within: 3d\nkeep_3monthly: 4\nkeep_13weekly: -1\n"
 		"checks: [data, {name: repository, frequency: always, only_run_on: [Saturday, weekday]}]\n"
 		"skip_actions: [compact]\nlock_wait: 5\ntags: [a, b]\nmatch_archives: 'sh:mc-*'\n"
 		"rcon: {host: mc, port: 25570, password_file: /p, timeout: 5 minutes}\n"
@@ -125,6 +125,7 @@ static void test_values(void **state)
 	assert_string_equal(c->passcommand, "cat /run/secrets/p");
 	assert_int_equal(c->keep.within, 3 * 86400);
 	assert_int_equal(c->keep.quarterly, 4);
+	assert_int_equal(c->keep.quarterly13, -1);
 	assert_int_equal(c->n_checks, 2);
 	assert_int_equal(c->checks[0].kind, CHECK_DATA);
 	assert_int_equal(c->checks[1].frequency, 0);
@@ -223,8 +224,8 @@ static const struct {
 	{BASE "keep_dialy: 1\n", "b.yaml:3: unknown key 'keep_dialy'; did you mean 'keep_daily'?"},
 	{BASE "exclude_pattern: [x]\n", "did you mean 'exclude_patterns'"},
 	{BASE "frobnicate: 1\n", "b.yaml:3: unknown key 'frobnicate'"},
-	{BASE "keep_daily: many\n", "b.yaml:3: keep_daily is a number from 0 to 1000000, not 'many'"},
-	{BASE "keep_daily: -1\n", "not '-1'"},
+	{BASE "keep_daily: many\n", "b.yaml:3: keep_daily is a number from -1 to 1000000, not 'many'"},
+	{BASE "keep_daily: -2\n", "not '-2'"},
 	{BASE "keep_within: 2 parsecs\n", "b.yaml:3: keep_within:"},
 	{BASE "exclude_caches: perhaps\n", "b.yaml:3: exclude_caches is true or false"},
 	{BASE "exclude_patterns:\n  - ok\n  - 're:.*'\n", "b.yaml:5: patterns with re: are not"},

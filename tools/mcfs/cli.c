@@ -9,6 +9,34 @@
 
 #include "engine/base/cleanup.h"
 
+/* ---- directories ---- */
+
+static char *directory(const char *env, const char *xdg, const char *below_home)
+{
+	const char *v = getenv(env), *x = getenv(xdg), *home = getenv("HOME");
+	char *out = NULL;
+	if (v && *v)
+		return strdup(v);
+	if (x && *x)
+		return asprintf(&out, "%s/mcfs", x) < 0 ? NULL : out;
+	return asprintf(&out, "%s/%s/mcfs", home && *home ? home : "/root", below_home) < 0 ? NULL
+											   : out;
+}
+
+void cli_directories(struct cli *cli)
+{
+	cli->cache_dir = directory("MCFS_CACHE_DIR", "XDG_CACHE_HOME", ".cache");
+	cli->state_dir = directory("MCFS_STATE_DIR", "XDG_STATE_HOME", ".local/state");
+	cli->key_dir = directory("MCFS_CONFIG_DIR", "XDG_CONFIG_HOME", ".config");
+}
+
+void cli_directories_free(struct cli *cli)
+{
+	free(cli->cache_dir);
+	free(cli->state_dir);
+	free(cli->key_dir);
+}
+
 /* ---- messages and exits ---- */
 
 static bool progress_shown;
@@ -278,6 +306,21 @@ char *cli_time_iso(struct timestamp t, char out[40])
 	size_t n = strftime(out, 40, "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(out + n, 40 - n, ".%06uZ", t.ns / 1000);
 	return out;
+}
+
+bool cli_parse_time(const char *s, int64_t *ret)
+{
+	struct tm tm = {0};
+	char *end;
+	if (*s == '@') {
+		*ret = strtoll(s + 1, &end, 10);
+		return end > s + 1 && !*end && *ret > 0;
+	}
+	end = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (!end || strcmp(end, "Z") != 0)
+		return false;
+	*ret = timegm(&tm);
+	return *ret > 0;
 }
 
 json_t *cli_json_snapshot(const struct snapshot *sn)

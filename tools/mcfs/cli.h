@@ -63,10 +63,15 @@ extern const struct command command_trash;
 extern const struct command command_map;
 extern const struct command command_query;
 extern const struct command command_world;
+extern const struct command command_config;
 extern const struct command command_mount;
 extern const struct command command_umount;
 
 extern volatile sig_atomic_t cli_interrupted;
+
+/* Fill in cache_dir, state_dir and key_dir from the environment; cli_directories_free() releases them. */
+void cli_directories(struct cli *cli);
+void cli_directories_free(struct cli *cli);
 
 /* ---- messages and exits ---- */
 
@@ -119,6 +124,8 @@ char *cli_bytes(uint64_t n, char out[16]);
 /* Local time, to the second; with zone offset for JSON. */
 char *cli_time(struct timestamp t, char out[32]);
 char *cli_time_iso(struct timestamp t, char out[40]);
+/* "2026-11-22T02:00:00Z" or "@SECONDS", as seconds since 1970. False when it is neither. */
+bool cli_parse_time(const char *s, int64_t *ret);
 /* Print with control characters and what is not UTF-8 as \xNN, so that a hostile name cannot speak
  * to the terminal. */
 void cli_print_name(FILE *f, const char *s, size_t n);

@@ -14,6 +14,8 @@
 struct forget_args {
 	struct retention rules;
 	bool dry_run;
+	const char *only_host, *only_tag; /* the others are left alone */
+	int64_t now;			 /* 0: the clock's */
 	char **names; /* snapshots, instead of rules */
 	int n_names;
 };
@@ -28,6 +30,8 @@ static const struct option forget_options[] = {{"keep-last", required_argument, 
 	{"keep-13weekly", required_argument, NULL, 'k'},
 	{"keep-3monthly", required_argument, NULL, 'k'},
 	{"keep-yearly", required_argument, NULL, 'k'}, {"keep-tag", required_argument, NULL, 'k'},
+	{"only-host", required_argument, NULL, 'h'},
+	{"only-tag", required_argument, NULL, 't'}, {"now", required_argument, NULL, 'w'},
 	{"group-by", required_argument, NULL, 'k'}, {"dry-run", no_argument, NULL, 'n'}, {0}};
 
 static int parse_forget(struct cli *cli, int argc, char **argv, struct forget_args *a)
@@ -38,6 +42,14 @@ static int parse_forget(struct cli *cli, int argc, char **argv, struct forget_ar
 	while ((o = getopt_long(argc, argv, "n", forget_options, &at)) != -1) {
 		if (o == 'n')
 			a->dry_run = true;
+		else if (o == 'h')
+			a->only_host = optarg;
+		else if (o == 't')
+			a->only_tag = optarg;
+		else if (o == 'w' && !cli_parse_time(optarg, &a->now))
+			return cli_usage(cli, "--now: '%s' is no time: 2026-11-22T02:00:00Z or @SECONDS", optarg);
+		else if (o == 'w')
+			;
 		else if (o != 'k')
 			return EXIT_USAGE;
 		else if (retention_set(&a->rules, forget_options[at].name, optarg, &e) < 0)
@@ -47,6 +59,8 @@ static int parse_forget(struct cli *cli, int argc, char **argv, struct forget_ar
 	a->n_names = argc - optind;
 	if (a->n_names && !retention_is_empty(&a->rules))
 		return cli_usage(cli, "forget takes snapshots by name or rules of what to keep, not both");
+	if (a->n_names && (a->only_host || a->only_tag))
+		return cli_usage(cli, "--only-host and --only-tag go with rules, not with names");
 	if (!a->n_names && retention_is_empty(&a->rules))
 		return cli_usage(cli,
 			"nothing says what to forget: name snapshots, or give --keep-daily 7 or the "
@@ -68,6 +82,40 @@ static int choose_named(const struct session *s, const struct forget_args *a,
 		why[sn - s->list.v].rule = RULE_NONE;
 	}
 	return 0;
+}
+
+static bool is_meant(const struct forget_args *a, const struct snapshot *sn)
+{
+	bool tagged = !a->only_tag;
+	for (size_t i = 0; i < sn->n_tags && !tagged; i++)
+		tagged = strcmp(sn->tags[i], a->only_tag) == 0;
+	return tagged && (!a->only_host || strcmp(sn->host, a->only_host) == 0);
+}
+
+/* The rules see only the snapshots that are meant; the others are kept without a reason, as those that are not
+ * named. */
+static int choose_by_rules(const struct session *s, const struct forget_args *a,
+	struct retention_reason *why, struct err *e)
+{
+	struct snapshot_list meant = {0};
+	struct timespec now;
+	CLEANUP_FREE struct snapshot *v = calloc(s->list.n + 1, sizeof *v);
+	CLEANUP_FREE struct retention_reason *w = calloc(s->list.n + 1, sizeof *w);
+	if (!v || !w)
+		return err_set(e, E_NOMEM, 0, "no memory for the list of snapshots");
+	clock_gettime(CLOCK_REALTIME, &now);
+	struct timestamp t = {now.tv_sec, (uint32_t)now.tv_nsec};
+	if (a->now)
+		t = (struct timestamp){a->now, 0};
+	for (size_t i = 0; i < s->list.n; i++)
+		if (is_meant(a, &s->list.v[i]))
+			v[meant.n++] = s->list.v[i]; /* borrowed */
+	meant.v = v;
+	int r = retention_decide(&a->rules, &meant, t, w, e);
+	for (size_t i = 0, k = 0; i < s->list.n && r == 0; i++)
+		why[i] = is_meant(a, &s->list.v[i]) ? w[k++]
+						    : (struct retention_reason){.rule = RULE_COUNT};
+	return r;
 }
 
 static void print_one(const struct snapshot *sn, const char *verb, const char *text)
@@ -147,20 +195,17 @@ static int run_forget(struct cli *cli, int argc, char **argv)
 	struct forget_args a;
 	struct tally t = {.kept_json = json_array(), .gone_json = json_array()};
 	struct err e = ERR_INIT;
-	struct timespec now;
 	CLEANUP_FREE struct retention_reason *why = NULL;
 	int code = parse_forget(cli, argc, argv, &a);
 	int r = code == EXIT_DONE ? session_open(&s, cli, &e) : 0;
 	if (code == EXIT_DONE && r == 0) {
 		tzset();
-		clock_gettime(CLOCK_REALTIME, &now);
 		if (!(why = calloc(s.list.n + 1, sizeof *why)))
 			r = err_set(&e, E_NOMEM, 0, "no memory for the list of snapshots");
 		if (r == 0 && a.n_names)
 			r = choose_named(&s, &a, why, &e);
 		else if (r == 0)
-			r = retention_decide(&a.rules, &s.list,
-				(struct timestamp){now.tv_sec, (uint32_t)now.tv_nsec}, why, &e);
+			r = choose_by_rules(&s, &a, why, &e);
 		if (r == 0)
 			r = go_through(cli, &s, &a, why, &t, &e);
 		code = s.list.damaged ? EXIT_DAMAGED : EXIT_DONE;
@@ -187,6 +232,9 @@ const struct command command_forget = {"forget", run_forget,
 	"  --keep-tag TAG         keep what has the tag; may be given more than once\n"
 	"  --group-by WHAT        apply the rules to each 'host', 'source', 'host,source' (the\n"
 	"                         default) by itself, or to all together: 'none'\n"
+	"  --only-host H, --only-tag T\n"
+	"                         leave the snapshots of other hosts, without the tag, alone\n"
+	"  --now TIME             what the rules take for now: 2026-11-22T02:00:00Z or @SECONDS\n"
 	"  -n, --dry-run          only tell\n\n"
 	"Space is reclaimed by 'mcfs compact'; until then 'mcfs undelete' brings snapshots back.\n"};
 

@@ -68,6 +68,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct args *a, struct 
 		{"exclude-if-present", required_argument, NULL, 'p'},
 		{"exclude-caches", no_argument, NULL, 'c'},
 		{"one-file-system", no_argument, NULL, '1'}, {"dry-run", no_argument, NULL, 'n'},
+		{"timestamp", required_argument, NULL, 'T'},
 		{"level", required_argument, NULL, 'l'},
 		{"recompress", required_argument, NULL, 'r'}, {0}};
 	int o, r = 0;
@@ -100,6 +101,11 @@ static int parse(struct cli *cli, int argc, char **argv, struct args *a, struct 
 			break;
 		case '1':
 			a->opt.one_file_system = true;
+			break;
+		case 'T':
+			if (!cli_parse_time(optarg, &a->opt.timestamp))
+				return err_set(e, E_USAGE, 0,
+					"--timestamp: '%s' is no time: 2026-11-22T02:00:00Z or @SECONDS", optarg);
 			break;
 		case 'n':
 			a->opt.dry_run = true;
@@ -171,5 +177,6 @@ const struct command command_snapshot = {"snapshot", run,
 	"  --exclude-caches   leave out the contents of directories with a CACHEDIR.TAG\n"
 	"  --one-file-system  do not enter other file systems\n"
 	"  -n, --dry-run      only say what would be looked at\n"
+	"  --timestamp TIME   record this as the time: 2026-11-22T02:00:00Z or @SECONDS\n"
 	"  --level N          compression, 1 to 19 (6)\n"
 	"  --recompress now|later  for this run, instead of what the store was made with\n"};

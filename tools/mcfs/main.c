@@ -28,6 +28,7 @@ static const struct command *const commands[] = {
 	&command_map,
 	&command_query,
 	&command_world,
+	&command_config,
 #ifdef MCFS_HAVE_FUSE
 	&command_mount,
 	&command_umount,
@@ -147,18 +148,6 @@ static int run(struct cli *cli, int argc, char **argv)
 	return c->run(cli, argc, argv);
 }
 
-static char *directory(const char *env, const char *xdg, const char *below_home)
-{
-	const char *v = getenv(env), *x = getenv(xdg), *home = getenv("HOME");
-	char *out = NULL;
-	if (v && *v)
-		return strdup(v);
-	if (x && *x)
-		return asprintf(&out, "%s/mcfs", x) < 0 ? NULL : out;
-	return asprintf(&out, "%s/%s/mcfs", home && *home ? home : "/root", below_home) < 0 ? NULL
-											   : out;
-}
-
 /* Descriptors and stack for deep trees; no core dumps with keys in them. */
 static void set_limits(void)
 {
@@ -222,13 +211,9 @@ int main(int argc, char **argv)
 	set_limits();
 	const char *accept = getenv("MCFS_ACCEPT_ROLLBACK");
 	cli.accept_rollback |= accept && *accept && strcmp(accept, "0") != 0;
-	cli.cache_dir = directory("MCFS_CACHE_DIR", "XDG_CACHE_HOME", ".cache");
-	cli.state_dir = directory("MCFS_STATE_DIR", "XDG_STATE_HOME", ".local/state");
-	cli.key_dir = directory("MCFS_CONFIG_DIR", "XDG_CONFIG_HOME", ".config");
+	cli_directories(&cli);
 	int code = run(&cli, argc - optind, argv + optind);
-	free(cli.cache_dir);
-	free(cli.state_dir);
-	free(cli.key_dir);
+	cli_directories_free(&cli);
 	if (fflush(stdout) != 0 && code == EXIT_DONE)
 		code = EXIT_FAILED; /* a full disk behind a pipe of ours */
 	return code;
