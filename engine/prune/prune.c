@@ -312,6 +312,18 @@ struct pruning {
 	size_t n_told;
 };
 
+#define CLOCK_SLACK 60
+
+static bool was_saved(const struct prune_chunk *ch, const struct region_entry *now)
+{
+	if (ch->has_entry && (now->sector != ch->entry.sector || now->count != ch->entry.count ||
+				     now->timestamp != ch->entry.timestamp))
+		return true;
+	/* Stamps of years to come, as some programs write them, say nothing. */
+	return ch->chosen_s && now->timestamp >= ch->chosen_s &&
+	       now->timestamp <= (int64_t)time(NULL) + CLOCK_SLACK;
+}
+
 /* May it go? Tells when not. */
 static int judge(struct prune *p, struct pruning *w, const struct prune_chunk *ch,
 	const struct chunk_parts *parts, bool *ret_go, unsigned *ret_flags, struct err *e)
@@ -320,8 +332,7 @@ static int judge(struct prune *p, struct pruning *w, const struct prune_chunk *c
 	struct err why = ERR_INIT;
 	*ret_go = false;
 	*ret_flags = 0;
-	if (ch->has_entry && (now->sector != ch->entry.sector || now->count != ch->entry.count ||
-				     now->timestamp != ch->entry.timestamp)) {
+	if (was_saved(ch, now)) {
 		prune_tell(p, w->dim->name, ch->x, ch->z, PRUNE_SAVED_SINCE,
 			"it was saved after it was chosen");
 		return 0;

@@ -74,6 +74,9 @@ struct prune_chunk {
 	 * has_entry false: as it is now. */
 	bool has_entry;
 	struct region_entry entry;
+	/* When choosing began (epoch seconds; 0: no matter): saved at that moment or later is SAVED_SINCE.
+	 * For who does not keep the entries. */
+	int64_t chosen_s;
 };
 
 struct prune_how {

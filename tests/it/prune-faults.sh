@@ -3,7 +3,7 @@
 # an error, a full disk), and by kill -9 at random moments. At each instant every region file is valid and
 # each chunk in the world or in the trash; recovery and a restore give back the very world. Promise 4.
 #
-# MCFS_FAULTS: how many places of each operation and kind of fault (6); all: every call. MCFS_KILLS: random kills (20).
+# MCFS_FAULTS: how many places of each operation and kind of fault (4); all: every call. MCFS_KILLS: random kills (20).
 # In memory, where there is room: it is about order, not about the disk.
 [ "${TMPDIR:-}" ] || [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
 . "${0%/*}/lib.sh"
@@ -108,7 +108,7 @@ count_calls() { # OP
 
 for op in prune restore apply repack; do
 	n=$(count_calls $op)
-	places=${MCFS_FAULTS:-6}
+	places=${MCFS_FAULTS:-4}
 	[ "$places" != all ] || places=$n
 	step=$(((n + places - 1) / places))
 	check "$op: $n calls, every ${step}th of them"

@@ -21,7 +21,8 @@ static void list_file(const char *path, const char *folder)
 		fprintf(stderr, "%s: %s\n", path, strerror(e));
 		exit(1);
 	}
-	for (int i = 0; i < RR_CHUNKS; i++) {
+	/* Another name than r.X.Z.mca is another file. */
+	for (int i = 0; r.has_pos && i < RR_CHUNKS; i++) {
 		struct region_slot s;
 		struct region_nbt n;
 		if (!region_reader_slot(&r, i, &s))

@@ -3,95 +3,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "engine/anvil/source.h"
 #include "engine/base/cleanup.h"
-#include "tools/mcfs/pruning.h"
+#include "engine/base/duration.h"
+#include "tools/mcfs/choosing.h"
 
 struct args {
 	struct cli *cli;
-	const char *world, *dimension;
+	struct wish wish;
 	bool dry_run, damaged, repack, no_holes;
 	enum when_running when;
-	struct chunk_spec *specs;
-	size_t n_specs;
+	bool explain;
+	struct chunk_spec explained;
 };
-
-/* The chunks of one dimension that are to go. */
-struct chosen {
-	char *dimension;
-	struct prune_chunk *v;
-	size_t n, cap;
-};
-
-static int choose(struct chosen *c, int32_t x, int32_t z, const char *why, struct err *e)
-{
-	if (c->n == c->cap) {
-		size_t cap = c->cap ? 2 * c->cap : 1024;
-		struct prune_chunk *v = realloc(c->v, cap * sizeof *v);
-		if (!v)
-			return err_set(e, E_NOMEM, 0, "no memory for a list of chunks");
-		c->v = v;
-		c->cap = cap;
-	}
-	c->v[c->n++] = (struct prune_chunk){.x = x, .z = z, .why = why};
-	return 0;
-}
-
-static void chosen_free(struct chosen *c)
-{
-	free(c->dimension);
-	free(c->v);
-	*c = (struct chosen){0};
-}
-#define CLEANUP_CHOSEN __attribute__((cleanup(chosen_free)))
-
-/* ---- named by hand ---- */
-
-/* Every chunk that a region has in any of its files. */
-static int choose_region(struct source *src, const struct world_dim *dim, int32_t rx, int32_t rz,
-	struct chosen *c, struct err *e)
-{
-	bool has[REGION_SLOTS] = {false};
-	int r = 0;
-	for (unsigned k = 0; k < SOURCE_KINDS; k++) {
-		CLEANUP_SOURCE_REGION struct source_region *reg = NULL;
-		r = source_region_open(src, dim, (enum source_kind)k, rx, rz, &reg, e);
-		if (r == E_NOTFOUND)
-			continue;
-		if (r < 0)
-			return r;
-		for (unsigned s = 0; s < REGION_SLOTS; s++)
-			has[s] = has[s] || source_has_chunk(reg, s);
-	}
-	r = 0;
-	for (unsigned s = 0; s < REGION_SLOTS && r == 0; s++)
-		if (has[s])
-			r = choose(c, rx * 32 + (int32_t)(s % 32), rz * 32 + (int32_t)(s / 32), NULL, e);
-	return r;
-}
-
-static int choose_named(const struct args *a, struct chosen *c, struct err *e)
-{
-	CLEANUP_SOURCE struct source *src = NULL;
-	struct worlds worlds = {0};
-	const struct world_dim *dim = NULL;
-	int r = source_dir_open(&src, a->world, e);
-	if (r == 0)
-		r = source_worlds(src, &worlds, e);
-	for (size_t i = 0; i < worlds.n && r == 0; i++)
-		if (worlds.v[i].world[0] == 0 && strcmp(worlds.v[i].name, c->dimension) == 0)
-			dim = &worlds.v[i];
-	if (r == 0 && !dim)
-		r = err_set(e, E_NOTFOUND, 0, "the world '%s' has no dimension '%s'", a->world,
-			c->dimension);
-	for (size_t i = 0; i < a->n_specs && r == 0; i++)
-		r = a->specs[i].is_region
-			    ? choose_region(src, dim, a->specs[i].x, a->specs[i].z, c, e)
-			    : choose(c, a->specs[i].x, a->specs[i].z, NULL, e);
-	worlds_free(&worlds);
-	return r;
-}
 
 /* ---- doing it ---- */
 
@@ -136,17 +61,27 @@ static void add_result(struct prune_result *sum, const struct prune_result *r)
 	sum->files_removed += r->files_removed;
 }
 
-static int prune_chosen(const struct args *a, struct pruning *w, const struct chosen *c,
+static int prune_chosen(const struct args *a, struct pruning *w, const struct choice *choice,
 	struct prune_result *sum, struct err *e)
 {
-	struct prune_how how = {.when_running = a->when, .damaged = a->damaged,
+	struct prune_how how = {.when_running = a->when, .damaged = a->damaged || choice->damaged,
 		.no_hole_punch = a->no_holes};
-	struct prune_result res;
-	int r = a->dry_run ? prune_estimate(w->p, c->dimension, c->v, c->n, &res, e)
-			   : prune_chunks(w->p, c->dimension, c->v, c->n, &how, &res, e);
-	if (r == 0)
-		print_result(a, c->dimension, &res);
-	add_result(sum, &res);
+	size_t n = 0;
+	int r = 0;
+	for (size_t i = 0; i < choice->n && r == 0; i++) {
+		const struct chosen *c = &choice->dims[i];
+		struct prune_result res = {0};
+		n += c->n;
+		if (c->n == 0)
+			continue;
+		r = a->dry_run ? prune_estimate(w->p, c->dimension, c->v, c->n, &res, e)
+			       : prune_chunks(w->p, c->dimension, c->v, c->n, &how, &res, e);
+		if (r == 0 || res.done)
+			print_result(a, c->dimension, &res);
+		add_result(sum, &res);
+	}
+	if (n == 0 && !a->repack && !choice->refused)
+		cli_note(a->cli, "there is nothing to prune");
 	return r;
 }
 
@@ -154,7 +89,7 @@ static int repack(const struct args *a, struct pruning *w, struct err *e)
 {
 	struct prune_result res;
 	char b[16];
-	int r = prune_repack(w->p, a->dimension, &res, e);
+	int r = prune_repack(w->p, a->wish.dimension, &res, e);
 	if (r < 0)
 		return r;
 	if (a->cli->json)
@@ -166,25 +101,60 @@ static int repack(const struct args *a, struct pruning *w, struct err *e)
 	return 0;
 }
 
-static int prune(const struct args *a, int *ret_code, struct err *e)
+/* As prune.yaml wants it: trash_keep, trash_size. */
+static int empty_trash(const struct args *a, struct pruning *w, struct err *e)
 {
-	struct pruning w = {.cli = a->cli, .world = a->world, .list = a->cli->verbose > 0};
-	CLEANUP_CHOSEN struct chosen c = {
-		.dimension = strdup(a->dimension ? a->dimension : "overworld")};
+	const struct wish *k = &a->wish;
+	struct trash_limits l = {
+		.older_than_s = k->trash_keep >= 0 ? (int64_t)time(NULL) - k->trash_keep : 0,
+		.max_bytes = k->trash_size > 0 ? (uint64_t)k->trash_size : 0};
+	struct trash_emptied out;
+	char b[16];
+	if (k->trash_keep < 0 && k->trash_size <= 0)
+		return 0;
+	int r = trash_empty(prune_trash(w->p), &l, false, &out, e);
+	if (r == 0 && out.items && !a->cli->json)
+		cli_note(a->cli, "%llu chunks, %s, left the trash for good, as the rules have it",
+			(unsigned long long)out.items, cli_bytes(out.bytes, b));
+	return r;
+}
+
+static int change_world(const struct args *a, struct pruning *w, const struct choice *choice,
+	int *ret_code, struct err *e)
+{
 	struct prune_result sum = {0};
-	if (!c.dimension)
-		return err_set(e, E_NOMEM, 0, "no memory to prune");
-	int r = pruning_open(&w, e);
-	if (r == 0 && a->n_specs) {
-		r = choose_named(a, &c, e);
-		if (r == 0)
-			r = prune_chosen(a, &w, &c, &sum, e);
-	}
+	int r = prune_chosen(a, w, choice, &sum, e);
 	if (r == 0 && a->repack && !a->dry_run)
-		r = repack(a, &w, e);
+		r = repack(a, w, e);
+	if (r == 0 && !a->dry_run)
+		r = empty_trash(a, w, e);
 	if (r == 0)
 		*ret_code = pruning_tell_rest(a->cli, &sum);
+	if (r == 0 && choice->refused)
+		*ret_code = EXIT_PARTLY;
+	return r;
+}
+
+static int prune(struct args *a, int *ret_code, struct err *e)
+{
+	struct pruning w = {.cli = a->cli, .world = a->wish.world, .list = a->cli->verbose > 0};
+	struct choice choice = {0};
+	int r = choice_rules(&a->wish, &choice, e);
+	if (r == 0)
+		r = pruning_open(&w, e); /* is it a world at all */
+	if (r == 0 && a->wish.snapshot_age >= 0 && !a->dry_run && !a->explain)
+		r = choice_require_snapshot(a->cli, a->wish.world, a->wish.snapshot_age, e);
+	if (r == 0)
+		r = choice_run(a->cli, &a->wish, &choice, e);
+	if (r == 0 && a->explain) {
+		r = choice_explain(&a->wish, &choice, &a->explained, e);
+	} else if (r == 0) {
+		if (a->dry_run || a->cli->verbose)
+			choice_print(a->cli, &choice);
+		r = change_world(a, &w, &choice, ret_code, e);
+	}
 	pruning_close(&w);
+	choice_free(&choice);
 	return r;
 }
 
@@ -192,18 +162,33 @@ static int prune(const struct args *a, int *ret_code, struct err *e)
 
 static const struct option options[] = {{"world", required_argument, NULL, 'w'},
 	{"dimension", required_argument, NULL, 'd'}, {"when-running", required_argument, NULL, 'W'},
+	{"rules", required_argument, NULL, 'r'}, {"query", required_argument, NULL, 'q'},
+	{"selection", required_argument, NULL, 's'}, {"keep-radius", required_argument, NULL, 'k'},
+	{"now", required_argument, NULL, 't'}, {"force", no_argument, NULL, 'f'},
+	{"explain", required_argument, NULL, 'x'}, {"require-snapshot", required_argument, NULL, 'S'},
 	{"dry-run", no_argument, NULL, 'n'}, {"damaged", no_argument, NULL, 'D'},
 	{"repack", no_argument, NULL, 'R'}, {"no-holes", no_argument, NULL, 'H'}, {0}};
 
-static int set_option(struct args *a, int o, const char *value)
+/* Epoch seconds, or 2026-11-22T02:00:00Z. */
+static bool parse_now(const char *s, int64_t *ret)
+{
+	struct tm tm = {0};
+	char *end;
+	long long v = strtoll(s, &end, 10);
+	if (end != s && !*end && v > 0) {
+		*ret = v;
+		return true;
+	}
+	const char *rest = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (!rest)
+		rest = strptime(s, "%Y-%m-%d", &tm);
+	*ret = rest ? (int64_t)timegm(&tm) : 0;
+	return rest && (*rest == 0 || strcmp(rest, "Z") == 0);
+}
+
+static int set_flag(struct args *a, int o)
 {
 	switch (o) {
-	case 'w':
-		a->world = value;
-		return EXIT_DONE;
-	case 'd':
-		a->dimension = value;
-		return EXIT_DONE;
 	case 'n':
 		a->dry_run = true;
 		return EXIT_DONE;
@@ -216,14 +201,76 @@ static int set_option(struct args *a, int o, const char *value)
 	case 'H':
 		a->no_holes = true;
 		return EXIT_DONE;
+	case 'f':
+		a->wish.force = true;
+		return EXIT_DONE;
+	default:
+		return EXIT_USAGE;
+	}
+}
+
+static int set_value(struct args *a, int o, const char *value)
+{
+	struct err e = ERR_INIT;
+	char *end;
+	unsigned long n;
+	switch (o) {
 	case 'W':
 		return pruning_parse_when(value, &a->when)
 			       ? EXIT_DONE
 			       : cli_usage(a->cli, "--when-running is refuse or defer, not '%s'",
 					 value);
+	case 'k':
+		n = strtoul(value, &end, 10);
+		a->wish.keep_radius = (int)n;
+		return end != value && !*end && n <= 32
+			       ? EXIT_DONE
+			       : cli_usage(a->cli, "--keep-radius is 0 to 32 chunks, not '%s'", value);
+	case 't':
+		return parse_now(value, &a->wish.now)
+			       ? EXIT_DONE
+			       : cli_usage(a->cli,
+					 "--now is epoch seconds or 2026-11-22T02:00:00Z, not '%s'",
+					 value);
+	case 'x':
+		a->explain = true;
+		return pruning_parse_spec(value, &a->explained) && !a->explained.is_region
+			       ? EXIT_DONE
+			       : cli_usage(a->cli, "--explain wants a chunk, c.X.Z, not '%s'", value);
+	case 'S':
+		return duration_parse_words(value, &a->wish.snapshot_age, &e) == 0
+			       ? EXIT_DONE
+			       : cli_usage(a->cli, "--require-snapshot: %s", e.msg);
 	default:
-		return EXIT_USAGE;
+		return set_flag(a, o);
 	}
+}
+
+static int set_option(struct args *a, int o, const char *value)
+{
+	const char **text = o == 'w' ? &a->wish.world : o == 'd' ? &a->wish.dimension
+			    : o == 'r' ? &a->wish.rules : o == 'q' ? &a->wish.query
+			    : o == 's' ? &a->wish.selection : NULL;
+	if (!text)
+		return set_value(a, o, value);
+	*text = value;
+	return EXIT_DONE;
+}
+
+static int check_args(const struct args *a)
+{
+	const struct wish *w = &a->wish;
+	bool rules = w->rules || w->query, hand = w->n_specs || w->selection;
+	if (!w->world)
+		return cli_usage(a->cli, "prune wants --world");
+	if (rules && hand)
+		return cli_usage(a->cli, "name chunks or a selection, or give rules; not both");
+	if (!rules && !hand && !a->repack)
+		return cli_usage(a->cli, "nothing says what to prune: give --rules, --query, "
+					 "--selection, or name chunks");
+	if (!rules && (w->force || a->explain || w->keep_radius >= 0 || w->now))
+		return cli_usage(a->cli, "--force, --explain, --keep-radius and --now are about rules");
+	return EXIT_DONE;
 }
 
 static int parse(struct args *a, int argc, char **argv)
@@ -233,34 +280,43 @@ static int parse(struct args *a, int argc, char **argv)
 		code = set_option(a, o, optarg);
 	if (code != EXIT_DONE)
 		return code;
-	a->specs = calloc((size_t)(argc - optind) + 1, sizeof *a->specs);
-	for (int i = optind; a->specs && i < argc; i++)
-		if (!pruning_parse_spec(argv[i], &a->specs[a->n_specs++]))
+	struct wish *w = &a->wish;
+	w->specs = calloc((size_t)(argc - optind) + 1, sizeof *w->specs);
+	if (!w->specs)
+		return EXIT_FAILED;
+	for (int i = optind; i < argc; i++)
+		if (!pruning_parse_spec(argv[i], &w->specs[w->n_specs++]))
 			return cli_usage(a->cli, "a chunk is c.X.Z, a region r.X.Z, not '%s'", argv[i]);
-	if (!a->world)
-		return cli_usage(a->cli, "prune wants --world");
-	if (!a->n_specs && !a->repack)
-		return cli_usage(a->cli, "nothing says what to prune: name chunks");
-	return a->specs ? EXIT_DONE : EXIT_FAILED;
+	return check_args(a);
 }
 
 static int run(struct cli *cli, int argc, char **argv)
 {
-	struct args a = {.cli = cli};
+	struct args a = {.cli = cli, .wish = {.keep_radius = -1, .snapshot_age = -1, .trash_keep = -1,
+					     .trash_size = -1}};
 	struct err e = ERR_INIT;
 	int code = parse(&a, argc, argv);
 	if (code == EXIT_DONE && prune(&a, &code, &e) < 0)
 		code = cli_fail(cli, &e);
-	free(a.specs);
+	free(a.wish.specs);
 	return code;
 }
 
 const struct command command_prune = {"prune", run,
-	"prune --world W [OPTION..] [c.X.Z|r.X.Z..]", "move chunks out of a world into its trash",
+	"prune --world W --rules FILE|--query Q|--selection CSV|c.X.Z|r.X.Z.. [OPTION..]",
+	"move chunks out of a world into its trash",
 	"  --world W             the world's folder\n"
-	"  --dimension D         which: overworld (default), the_nether, the_end, ...\n"
+	"  --dimension D         only this one; named chunks and selections: overworld\n"
+	"  --rules FILE          prune.yaml: what may go, what is protected\n"
+	"  --query Q             what may go, in MCA Selector's language\n"
+	"  --selection CSV       what is to go, as MCA Selector writes it\n"
+	"  -n, --dry-run         only say what would be pruned, by which rule, what is protected\n"
+	"  --explain c.X.Z       why this chunk would go or stay\n"
+	"  --keep-radius N       chunks around those that stay are kept (1, or as the rules say)\n"
+	"  --now T               judge ages as of then\n"
+	"  --force               prune more of a dimension than max_fraction\n"
+	"  --require-snapshot A  only if the store has a snapshot of the world not older than A\n"
 	"  --when-running HOW    with a server on the world: refuse (default) or defer\n"
-	"  -n, --dry-run         only say what would be pruned\n"
 	"  --damaged             also chunks that cannot be read\n"
 	"  --no-holes            leave freed sectors in the files for the game to use\n"
 	"  --repack              write files without dead sectors; also without chunks to prune\n"};
