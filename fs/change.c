@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/base/cleanup.h"
+#include "engine/prune/rules.h"
 #include "engine/snapshot/xattrs.h"
 #include "fs/chunkinfo.h"
 #include "fs/keeper.h"
@@ -28,7 +29,8 @@ int target_of(struct call *cl, struct node n, struct target *ret)
 {
 	*ret = (struct target){0};
 	if (view_of(n) == &chunk_view)
-		return chunk_target(cl, n, ret);
+		return n.shelf->key.kind == SHELF_PRUNE ? prune_target(cl, n, ret)
+							: chunk_target(cl, n, ret);
 	if (view_of(n) == &trash_view)
 		return trash_target(cl, n, ret);
 	return 0;
@@ -53,7 +55,8 @@ static const char read_only[] = "this part of the mount is read-only";
 static int refuse_at(struct op *op, const char *name, const char *advice)
 {
 	CLEANUP_TARGET struct target t = {0};
-	if (target_of(&op->cl, op->n, &t) < 0 || t.place == PLACE_FIXED)
+	if (target_of(&op->cl, op->n, &t) < 0 || t.place == PLACE_FIXED ||
+		t.place == PLACE_PRUNABLE)
 		return refuse(op, EROFS, name, read_only);
 	return refuse(op, EPERM, name, advice);
 }
@@ -110,7 +113,7 @@ void change_access(fuse_req_t req, fuse_ino_t ino, int mask)
 	if (!op_begin(&op, req, ino))
 		return;
 	int r = mask & W_OK ? target_of(&op.cl, op.n, &t) : 0;
-	bool fixed = mask & W_OK && t.place == PLACE_FIXED;
+	bool fixed = mask & W_OK && (t.place == PLACE_FIXED || t.place == PLACE_PRUNABLE);
 	int sys = op_close(&op, r);
 	fuse_reply_err(req, sys ? sys : fixed ? EROFS : 0);
 	op_end(&op);
@@ -207,13 +210,18 @@ static int move_chunk_to_trash(struct move *m, int *r)
 		return refuse(&m->op, EPERM, m->name, "a chunk keeps its name in the trash");
 	if (m->there && m->no_replace)
 		return EEXIST;
-	if (t->kind != KIND_REGION &&
+	if (t->place == PLACE_CHUNK && t->kind != KIND_REGION &&
 		region_has(&m->op.cl, t, KIND_REGION, t->slot))
 		return refuse(&m->op, EPERM, m->name,
 			"move the chunk in the folder above: its entities and poi go with it");
 	struct keeper_job job = job_of(m);
-	job.damaged = true; /* who takes it by hand has seen its name */
-	struct prune_chunk c = {.x = target_x(t), .z = target_z(t)};
+	/* Who takes one by hand has seen its name; a rule that gives one has asked for damaged ones. */
+	job.damaged = true;
+	struct prune_chunk c = {.x = target_x(t), .z = target_z(t),
+		.why = t->place == PLACE_PRUNABLE ? rules_name(m->op.fs->rules, (size_t)t->rule)
+						  : NULL};
+	if (t->place == PLACE_PRUNABLE)
+		c.has_entry = prunable_entry(&m->op.cl, t, &c.entry);
 	*r = keeper_prune(m->op.fs->keeper, &job, &c, 1, &res, &m->op.cl.e);
 	if (*r == 0)
 		*r = judge(&m->op, &res);
@@ -297,7 +305,7 @@ static int move_back(struct move *m, int *r)
 static int move(struct move *m, int *r)
 {
 	enum place from = m->from.place, to = m->dir.place;
-	if (to == PLACE_TRASH_DIM && from == PLACE_CHUNK)
+	if (to == PLACE_TRASH_DIM && (from == PLACE_CHUNK || from == PLACE_PRUNABLE))
 		return move_chunk_to_trash(m, r);
 	if (to == PLACE_TRASH_DIM && from == PLACE_REGION && m->from.kind == KIND_REGION)
 		return move_region_to_trash(m, r);
@@ -307,7 +315,7 @@ static int move(struct move *m, int *r)
 		return refuse(&m->op, EROFS, m->name,
 			to == PLACE_REGION ? "this part of the mount is read-only: copy it (cp)"
 					   : read_only);
-	if (to == PLACE_FIXED)
+	if (to == PLACE_FIXED || to == PLACE_PRUNABLE)
 		return refuse(&m->op, EROFS, m->name,
 			"it cannot go there: that part of the mount is read-only");
 	return refuse(&m->op, EPERM, m->name,
@@ -388,6 +396,7 @@ static int remove_found(struct op *op, const struct target *t, const char *name,
 	case PLACE_CHUNK:
 		return refuse(op, EPERM, name, "to prune a chunk move it to trash/<world>/<dimension>");
 	case PLACE_FIXED:
+	case PLACE_PRUNABLE:
 		return refuse(op, EROFS, name, read_only);
 	default:
 		return refuse(op, EPERM, name, "this is not for removing");
@@ -434,6 +443,7 @@ static int rmdir_found(struct op *op, const struct target *t, const char *name, 
 		live_drop_spot(op->fs->live, &s);
 		return 0;
 	case PLACE_FIXED:
+	case PLACE_PRUNABLE:
 		return refuse(op, EROFS, name, read_only);
 	default:
 		return refuse(op, EPERM, name, "worlds and dimensions cannot be removed here");

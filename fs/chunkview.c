@@ -32,7 +32,7 @@ struct at {
 
 static bool is_region(struct node n)
 {
-	return n.shelf->key.kind == SHELF_REGION;
+	return n.shelf->key.kind == SHELF_REGION || n.shelf->key.kind == SHELF_PRUNE;
 }
 
 static bool is_live(struct node n)
@@ -592,6 +592,25 @@ static int name(struct call *cl, struct node n, struct buf *out, struct node *re
 uint32_t chunk_folder_slot(uint32_t slot)
 {
 	return slot / KIND_STEP * KIND_STEP;
+}
+
+uint32_t chunk_slot_number(unsigned slot)
+{
+	return 1 + slot;
+}
+
+void chunks_live(struct call *cl, const struct world_place *p, int32_t x, int32_t z,
+	bool ret[REGION_SLOTS])
+{
+	struct region rg;
+	memset(ret, 0, REGION_SLOTS * sizeof *ret);
+	if (region_load(cl, p, KIND_REGION, x, z, &rg) < 0) {
+		cl->e = ERR_INIT;
+		return;
+	}
+	for (unsigned i = 0; i < REGION_SLOTS; i++)
+		ret[i] = region_has_chunk(&rg, i);
+	region_unload(cl, &rg);
 }
 
 uint64_t chunk_ino(struct call *cl, struct node n)

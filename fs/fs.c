@@ -57,6 +57,7 @@ const struct view *view_of(struct node n)
 	case SHELF_TOP:
 		return n.slot == TOP_LIVE	? &live_view
 		       : n.slot == TOP_TRASH	? &trash_view
+		       : n.slot == TOP_PRUNABLE ? &prune_view
 						: &top_view;
 	case SHELF_LEAF:
 		return &snap_view;
@@ -67,6 +68,7 @@ const struct view *view_of(struct node n)
 					       : &top_view;
 	case SHELF_WORLDS:
 	case SHELF_REGION:
+	case SHELF_PRUNE:
 		return &chunk_view;
 	case SHELF_EDIT:
 		return &edit_view;
@@ -75,6 +77,8 @@ const struct view *view_of(struct node n)
 	case SHELF_TRASH:
 	case SHELF_TRASHED:
 		return &trash_view;
+	case SHELF_RULES:
+		return &prune_view;
 	default:
 		return &top_view;
 	}

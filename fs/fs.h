@@ -20,6 +20,8 @@ struct live;
 struct sizes;
 struct handle;
 struct keeper;
+struct rules;
+struct judges;
 struct putback;
 struct writings;
 struct world_cache;
@@ -41,6 +43,8 @@ struct fs {
 	struct writings *writings;
 	bool trash_rm;
 	struct sizes *sizes;
+	const struct rules *rules; /* of prunable/, or NULL */
+	struct judges *judges;
 	time_t begun;
 	struct log log;
 	struct fscache *cache;
@@ -120,7 +124,7 @@ struct view {
 	int (*name)(struct call *cl, struct node n, struct buf *out, struct node *ret_parent);
 };
 const struct view *view_of(struct node n);
-extern const struct view top_view, snap_view, chunk_view, edit_view, live_view, trash_view;
+extern const struct view top_view, snap_view, chunk_view, edit_view, live_view, trash_view, prune_view;
 
 /* The node of an inode number, with a reference to its shelf. */
 bool node_of(struct fs *fs, uint64_t ino, struct node *ret);

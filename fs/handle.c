@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "fs/pruneview.h"
+
 struct handle *handle_new(void)
 {
 	struct handle *h = calloc(1, sizeof *h);
@@ -19,5 +21,6 @@ void handle_free(struct handle *h)
 		close(h->fd); /* only read */
 	piece_unref(h->piece);
 	piece_unref(h->names);
+	judged_unref(h->judged);
 	free(h);
 }

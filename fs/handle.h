@@ -5,11 +5,13 @@
 
 #include "fs/fs.h"
 
+struct judged;
 struct writing;
 struct handle {
 	int fd;		      /* a live file, or -1 */
 	struct piece *piece;  /* what a live chunk was when it was opened */
 	struct piece *names;  /* of a live directory: sorted, each with its NUL */
+	struct judged *judged; /* what the rules said when prunable/ was listed */
 	struct writing *writing; /* open for writing */
 	bool direct;	      /* not through the kernel's cache */
 	bool keep;	      /* what the kernel has of it stays true */

@@ -22,6 +22,7 @@
 #include "fs/keeper.h"
 #include "fs/liveregion.h"
 #include "fs/ops.h"
+#include "fs/pruneview.h"
 #include "fs/putback.h"
 #include "fs/topview.h"
 #include "fs/worldview.h"
@@ -67,6 +68,7 @@ static void fs_close(struct fs *fs)
 	world_cache_free(fs->worlds);
 	files_free(fs->files);
 	fscache_free(fs->cache);
+	judges_free(fs->judges);
 	writings_free(fs->writings);
 	putback_free(fs->putback);
 	keeper_free(fs->keeper);
@@ -136,7 +138,10 @@ static int fs_open(struct fs *fs, struct store *s, const struct mount_options *o
 		r = putback_new(&fs->putback, e);
 	if (r == 0 && opt->n_worlds)
 		r = writings_new(&fs->writings, e);
+	if (r == 0 && opt->rules)
+		r = judges_new(&fs->judges, (unsigned)opt->n_worlds, e);
 	fs->trash_rm = opt->trash_rm;
+	fs->rules = opt->rules;
 	if (r == 0 && opt->snapshot)
 		r = find_only(fs, opt->snapshot, e);
 	if (r == 0)
@@ -220,8 +225,10 @@ static void harden(bool writes)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	const uint64_t keep = 1u << CAP_SYS_ADMIN | 1u << CAP_DAC_READ_SEARCH |
 			      1u << CAP_DAC_OVERRIDE |
-			      /* files that come back get their owner and mode back */
-			      (writes ? 1u << CAP_CHOWN | 1u << CAP_FOWNER : 0);
+			      /* Files that come back get their owner and mode back; who else has
+			       * a world open is told by /proc. */
+			      (writes ? 1u << CAP_CHOWN | 1u << CAP_FOWNER | 1u << CAP_SYS_PTRACE
+				      : 0);
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct d[2];
 	if (syscall(SYS_capget, &h, d) != 0)

@@ -8,6 +8,7 @@
 
 #include "engine/snapshot/snapobj.h"
 
+struct rules;
 
 struct mount_options {
 	const char *point;    /* where */
@@ -15,6 +16,7 @@ struct mount_options {
 	const char *const *worlds; /* folders of live worlds to show; no links but the last part */
 	size_t n_worlds;
 	const char *state_dir;	 /* where their trash is */
+	const struct rules *rules; /* what prunable/ shows, or NULL */
 	bool refuse_running;	 /* EBUSY while a server holds the world; else it waits */
 	bool trash_rm;		 /* allow `rm` in trash/ */
 	const char *snapshot; /* show only this one, at the root; NULL: all */

@@ -32,17 +32,19 @@ enum shelf_kind {
 	SHELF_EDIT,   /* worlds in the shape WorldEdit expects */
 	SHELF_LIVE,   /* one file or directory of a live world: slot 0 */
 	SHELF_TRASH,  /* trash/: directories of worlds and dimensions */
-	SHELF_TRASHED /* chunks in the trash: some of a dimension's */
+	SHELF_TRASHED, /* chunks in the trash: some of a dimension's */
+	SHELF_RULES,  /* prunable/: directories of worlds, rules and dimensions */
+	SHELF_PRUNE   /* chunks that a rule would prune: those of one region */
 };
 
 struct shelf_key {
 	uint32_t kind;
 	uint32_t dim;	   /* REGION: number of the dimension's node; LIVE: of the world */
 	uint64_t dir;	   /* inode number of the directory; 0 where the snapshot says it all;
-			    * WORLDS and REGION without a snapshot, TRASH: the tree's age */
+			    * WORLDS and REGION without a snapshot, TRASH, RULES: the tree's age */
 	struct snap *snap; /* NULL: TOP, or of a live world */
 	struct name leaf;  /* LEAF; LIVE: of the file's name */
-	int32_t x, z;	   /* REGION */
+	int32_t x, z;	   /* REGION, PRUNE */
 };
 
 struct shelf {

@@ -113,7 +113,7 @@ static void op_init(void *user, struct fuse_conn_info *conn)
 static bool may_move(struct node n)
 {
 	const struct shelf_key *k = &n.shelf->key;
-	return k->kind == SHELF_TRASHED ||
+	return k->kind == SHELF_TRASHED || k->kind == SHELF_PRUNE ||
 	       (k->kind == SHELF_REGION && !k->snap);
 }
 

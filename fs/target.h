@@ -11,7 +11,8 @@ enum place {
 	PLACE_REGION,	    /* chunks/live/W/D/r.X.Z; its entities and poi by `kind` */
 	PLACE_CHUNK,	    /* a file in it */
 	PLACE_TRASH_DIM,    /* trash/W/D */
-	PLACE_TRASH_ITEM    /* a file in it */
+	PLACE_TRASH_ITEM,   /* a file in it */
+	PLACE_PRUNABLE	    /* a chunk in prunable/W/RULE/D */
 };
 
 struct target {
@@ -20,9 +21,10 @@ struct target {
 	struct live_world *world;
 	const char *dimension;
 	int kind;
-	int32_t rx, rz; /* REGION, CHUNK */
-	int slot;	/* CHUNK */
+	int32_t rx, rz; /* REGION, CHUNK, PRUNABLE */
+	int slot;	/* CHUNK, PRUNABLE */
 	int64_t item;	/* TRASH_ITEM */
+	int rule;	/* PRUNABLE */
 };
 
 /* Never fails for nodes that are not live: they are PLACE_FIXED. */
@@ -32,8 +34,16 @@ void target_free(struct target *t);
 
 /* Parts of target_of(), each for the nodes of its view. */
 int chunk_target(struct call *cl, struct node n, struct target *ret) MUST_CHECK;
+int prune_target(struct call *cl, struct node n, struct target *ret) MUST_CHECK;
+/* The header entry that a chunk of prunable/ was judged by. */
+bool prunable_entry(struct call *cl, const struct target *t, struct region_entry *ret);
 int trash_target(struct call *cl, struct node n, struct target *ret) MUST_CHECK;
 
+/* In SHELF_REGION and SHELF_PRUNE: the slot of a chunk of KIND_REGION. */
+uint32_t chunk_slot_number(unsigned slot);
+/* Which of a region are shown in chunks/live (as chunks of KIND_REGION)? */
+void chunks_live(struct call *cl, const struct world_place *p, int32_t x, int32_t z,
+	bool ret[REGION_SLOTS]);
 /* Of a chunk in chunks/live: the slot of the folder it is in, and its st_ino. */
 uint32_t chunk_folder_slot(uint32_t slot);
 uint64_t chunk_ino(struct call *cl, struct node n);

@@ -15,13 +15,14 @@
 
 static const char *const fixed[] = {[TOP_SNAPSHOTS] = "snapshots", [TOP_BY_TAG] = "by-tag",
 	[TOP_BY_HOST] = "by-host", [TOP_CHUNKS] = "chunks", [TOP_EDIT] = "worldedit",
-	[TOP_LIVE] = "live", [TOP_TRASH] = "trash"};
+	[TOP_LIVE] = "live", [TOP_PRUNABLE] = "prunable", [TOP_TRASH] = "trash"};
 #define LAST_FIXED TOP_TRASH
 
 /* Is there such a directory in this mount? */
 static bool is_shown(const struct fs *fs, uint32_t slot)
 {
 	return slot == TOP_CHUNKS || (slot <= TOP_EDIT		  ? fs->store != NULL
+				      : slot == TOP_PRUNABLE ? fs->rules != NULL
 								: fs->live != NULL);
 }
 

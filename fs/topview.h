@@ -13,6 +13,7 @@ enum {
 	TOP_CHUNKS,
 	TOP_EDIT,
 	TOP_LIVE, /* only with live worlds, as the others below */
+	TOP_PRUNABLE,
 	TOP_TRASH,
 	TOP_TAG_BASE = 0x1000, /* + number of a word */
 	TOP_HOST_BASE = 0x80000

@@ -80,6 +80,11 @@ counter() { # WORD-IN-FRONT
 	grep 'counters:' "$work/log" | tail -n 1 | sed -nE "s/.*[ ;:]$1 ([0-9]+).*/\1/p"
 }
 
+# The name of one of the chunks in a folder; ls | head would be cut off by a signal.
+any_chunk() { # DIR
+	find "$1" -maxdepth 1 -name 'c.*' -printf '%f\n' -quit
+}
+
 latest() {
 	readlink "$mnt/snapshots/latest"
 }

@@ -42,7 +42,7 @@ within() { # SECONDS COMMAND..
 check "refuse"
 start_server 60
 mount_store --world "$w" --when-running refuse
-one=$(ls "$live/r.0.0" | grep -m 1 '^c\.')
+one=$(any_chunk "$live/r.0.0")
 before=$("$MCFS_DEMO_WORLD" chunks "$w" | wc -l)
 expect 1 mv "$live/r.0.0/$one" "$trash/"
 says 'busy'

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engine/base/cleanup.h"
+#include "engine/config/prune_config.h"
 #include "fs/mount.h"
 #include "tools/mcfs/cli.h"
 #include "tools/mcfs/syslog_out.h"
@@ -22,6 +23,8 @@ struct wishes {
 	const char *world[WORLDS_MAX];
 	bool foreground;
 	const char *log_file;
+	const char *rules_file;
+	struct rules *rules;
 	struct buf kernel; /* options for the kernel, with commas */
 };
 
@@ -134,6 +137,10 @@ static int set_option(struct cli *cli, struct wishes *w, const char *o)
 		return add_world(cli, w, v);
 	if ((v = value_of(o, "when_running")))
 		return set_when(cli, w, v);
+	if ((v = value_of(o, "rules"))) {
+		w->rules_file = v;
+		return EXIT_DONE;
+	}
 	if (strcmp(o, "noxattr") == 0) {
 		w->opt.no_xattrs = true;
 		return EXIT_DONE;
@@ -181,7 +188,8 @@ static int parse(struct cli *cli, int argc, char **argv, struct wishes *w)
 	static const struct option options[] = {{"foreground", no_argument, NULL, 'f'},
 		{"snapshot", required_argument, NULL, 's'}, {"allow-other", no_argument, NULL, 'a'},
 		{"cache-size", required_argument, NULL, 'c'}, {"log", required_argument, NULL, 'l'},
-		{"world", required_argument, NULL, 'w'}, {"when-running", required_argument, NULL, 'W'}, {"trash-rm", no_argument, NULL, 'R'},
+		{"world", required_argument, NULL, 'w'}, {"rules", required_argument, NULL, 'r'},
+		{"when-running", required_argument, NULL, 'W'}, {"trash-rm", no_argument, NULL, 'R'},
 		{0}};
 	int o, code = EXIT_DONE;
 	while (code == EXIT_DONE && (o = getopt_long(argc, argv, "fo:", options, NULL)) != -1)
@@ -204,6 +212,9 @@ static int parse(struct cli *cli, int argc, char **argv, struct wishes *w)
 		case 'w':
 			code = add_world(cli, w, optarg);
 			break;
+		case 'r':
+			w->rules_file = optarg;
+			break;
 		case 'W':
 			code = set_when(cli, w, optarg);
 			break;
@@ -221,8 +232,8 @@ static int parse(struct cli *cli, int argc, char **argv, struct wishes *w)
 	w->opt.point = argv[optind];
 	w->opt.worlds = w->world;
 	if (code == EXIT_DONE && !w->opt.n_worlds &&
-		(w->opt.trash_rm || w->opt.refuse_running))
-		return cli_usage(cli, "--when-running and --trash-rm need a --world");
+		(w->rules_file || w->opt.trash_rm || w->opt.refuse_running))
+		return cli_usage(cli, "--rules, --when-running and --trash-rm need a --world");
 	if (code == EXIT_DONE && w->opt.n_worlds && w->opt.snapshot)
 		return cli_usage(cli, "--snapshot shows nothing else: it does not go with --world");
 	return code;
@@ -297,6 +308,18 @@ static int check_list(struct cli *cli, struct store *s, struct err *e)
 	return r;
 }
 
+static int load_rules(struct wishes *w, struct err *e)
+{
+	struct prune_config c;
+	int r = prune_config_load(&c, w->rules_file, e);
+	if (r < 0)
+		return r;
+	r = rules_compile(&w->rules, &c.rules, e);
+	prune_config_free(&c);
+	w->opt.rules = w->rules;
+	return r;
+}
+
 static int serve(struct cli *cli, struct wishes *w, struct daemon *d)
 {
 	struct store *s = NULL;
@@ -311,11 +334,14 @@ static int serve(struct cli *cli, struct wishes *w, struct daemon *d)
 	w->opt.ready_ctx = d;
 	cli->log = w->opt.log;
 	int r = w->opt.dir ? cli_open(cli, mount_store_cache(cache), &s, &e) : 0;
+	if (r == 0 && w->rules_file)
+		r = load_rules(w, &e);
 	if (r == 0 && s)
 		r = check_list(cli, s, &e);
 	if (r == 0)
 		r = mount_run(s, &w->opt, &e);
 	store_close(s);
+	rules_free(w->rules);
 	if (r == 0)
 		return EXIT_DONE;
 	if (d->to_syslog)
@@ -434,6 +460,7 @@ const struct command command_mount = {"mount", run,
 	"show the store and live worlds as a directory tree",
 	"  -f, --foreground  stay in the foreground; messages go to standard error\n"
 	"  --world W         show this live world too; chunks moved to MNT/trash are pruned\n"
+	"  --rules FILE      what MNT/prunable shows: a prune.yaml\n"
 	"  --when-running M  a server holds the world: refuse, or defer until it stops (default)\n"
 	"  --trash-rm        let rm in MNT/trash remove chunks for good\n"
 	"  --snapshot S      show only this snapshot, right at MNT\n"
@@ -442,7 +469,7 @@ const struct command command_mount = {"mount", run,
 	"  --log FILE        where the daemon's messages go (the default: syslog)\n"
 	"  -o OPT,..         as in fstab: allow_other, snapshot=S, cache_size=SIZE, threads=N,\n"
 	"                    key_file=F, passphrase_file=F, passphrase_command=C, cache_dir=D,\n"
-	"                    state_dir=D, log=F, noexec, default_permissions, world=W,\n"
+	"                    state_dir=D, log=F, noexec, default_permissions, world=W, rules=F,\n"
 	"                    when_running=M, trash_rm,\n"
 	"                    noxattr (no extended attributes and ACLs; faster 'ls -l')\n"};
 
