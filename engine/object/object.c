@@ -65,6 +65,12 @@ void object_abort(struct object_writer *w)
 		w->place->ops->abort(w);
 }
 
+int object_space(struct object_place *p, uint64_t *ret, struct err *e)
+{
+	*ret = UINT64_MAX;
+	return p->ops->space ? p->ops->space(p, ret, e) : 0;
+}
+
 void object_place_free(struct object_place *p)
 {
 	if (p)

@@ -32,6 +32,8 @@ struct object_ops {
 	int (*commit)(struct object_writer *, const char *key, struct err *);
 	void (*abort)(struct object_writer *);
 	void (*free)(struct object_place *);
+	/* May be NULL. */
+	int (*space)(struct object_place *, uint64_t *ret, struct err *);
 };
 
 struct object_place {
@@ -65,6 +67,8 @@ int object_read_back(struct object_writer *w, uint64_t off, size_t n, struct buf
 /* Make it durable and visible under `key`; the writer is gone either way. E_EXISTS when taken. */
 int object_commit(struct object_writer *w, const char *key, struct err *e) MUST_CHECK;
 void object_abort(struct object_writer *w);
+/* Bytes that can still be written; UINT64_MAX when nobody can tell. */
+int object_space(struct object_place *p, uint64_t *ret, struct err *e) MUST_CHECK;
 void object_place_free(struct object_place *p);
 
 /* A local directory. `create`: it may be missing or empty, but nothing else. */

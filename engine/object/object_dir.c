@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -258,6 +259,15 @@ static void dir_free(struct object_place *p)
 	free(d);
 }
 
+static int dir_space(struct object_place *p, uint64_t *ret, struct err *e)
+{
+	struct statvfs v;
+	if (fstatvfs(place_of(p)->fd, &v) < 0)
+		return err_set(e, E_IO, errno, "ask for the free space of '%s'", place_of(p)->path);
+	*ret = (uint64_t)v.f_bavail * v.f_frsize;
+	return 0;
+}
+
 static const struct object_ops dir_ops = {
 	.list = dir_list,
 	.size = dir_size,
@@ -270,6 +280,7 @@ static const struct object_ops dir_ops = {
 	.commit = dir_commit,
 	.abort = dir_abort,
 	.free = dir_free,
+	.space = dir_space,
 };
 
 static void remove_stale(int fd, const char *dir)

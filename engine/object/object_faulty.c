@@ -115,6 +115,11 @@ static void f_free(struct object_place *p)
 	free(p);
 }
 
+static int f_space(struct object_place *p, uint64_t *ret, struct err *e)
+{
+	return object_space(faulty_of(p)->inner, ret, e);
+}
+
 static const struct object_ops faulty_ops = {
 	.list = f_list,
 	.size = f_size,
@@ -127,6 +132,7 @@ static const struct object_ops faulty_ops = {
 	.commit = f_commit,
 	.abort = f_abort,
 	.free = f_free,
+	.space = f_space,
 };
 
 int object_faulty_new(struct object_place **ret, struct object_place *inner, unsigned long fail_at,

@@ -16,6 +16,7 @@
 #include "engine/snapshot/sources.h"
 
 #define LEVEL_DEFAULT 6
+#define NAMES "names"
 #define POOL_BUDGET ((size_t)24 << 20)
 
 static struct timestamp now(void)
@@ -164,31 +165,75 @@ static int link_to_newest(struct store *s, const struct snapshot_list *l, struct
 	return 0;
 }
 
-static int commit(struct walk *w, struct backup_result *ret, struct err *e)
+/* Two that end at the same time must not take the same name: whoever puts names/<hash of it> has it, and
+ * looks whether it was given before. The object goes when the snapshot's is there. */
+static void name_id(struct store *s, const char *name, struct id *ret)
+{
+	struct name h;
+	name_of(store_keys(s), 0, span_of(name, strlen(name)), &h);
+	memcpy(ret->b, h.b, ID_BYTES);
+}
+
+static bool name_taken(const struct snapshot_list *l, const char *name)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (strcmp(l->v[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* *l is a list from before; in the end one from after the name was reserved. */
+static int reserve_name(struct store *s, struct snapshot *sn, struct snapshot_list *l, struct id *ret,
+	struct err *e)
+{
+	for (unsigned skip = 0;;) {
+		snapshot_pick_name(l, sn->begin, skip, sn->name);
+		name_id(s, sn->name, ret);
+		int r = store_object_put(s, NAMES, ret, span_of(sn->name, strlen(sn->name)), false, e);
+		if (r == E_EXISTS) {
+			skip++; /* somebody else's, or left by a run that was killed */
+			continue;
+		}
+		if (r < 0)
+			return r;
+		snapshot_list_free(l);
+		r = snapshot_list_load(l, s, e);
+		if (r == 0 && !name_taken(l, sn->name))
+			return 0;
+		struct err ignored = ERR_INIT;
+		if (store_object_remove(s, NAMES, ret, &ignored) < 0)
+			log_say(store_log(s), LOG_WARN, "%s", ignored.msg);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int commit(struct walk *w, struct snapshot_list *l, struct backup_result *ret, struct err *e)
 {
 	struct snapshot *sn = &ret->sn;
-	struct snapshot_list list, *l = &list;
+	struct err ignored = ERR_INIT;
+	struct id name;
 	int r = store_commit(w->s, &w->in.coders[0], e);
 	/* Others may have ended meanwhile: name and number come after theirs. */
 	if (r == 0)
-		r = snapshot_list_load(l, w->s, e);
+		r = reserve_name(w->s, sn, l, &name, e);
 	if (r < 0)
 		return r;
 	store_stats(w->s, &ret->stats);
 	sn->added_bytes = ret->stats.new_bytes;
 	sn->added_blobs = ret->stats.new_blobs;
 	sn->end = w->opt->timestamp ? sn->begin : now();
-	snapshot_pick_name(l, sn->begin, sn->name);
 	r = link_to_newest(w->s, l, sn, e);
-	snapshot_list_free(l);
 	if (r == 0)
 		r = store_still_ours(w->s, e);
 	if (r == 0)
 		r = snapshot_write(w->s, sn, false, e);
+	if (store_object_remove(w->s, NAMES, &name, &ignored) < 0)
+		log_say(store_log(w->s), LOG_WARN, "%s", ignored.msg);
 	return r < 0 ? r : confirm(w->s, sn, e);
 }
 
-static int run(struct walk *w, const struct backup_options *opt, const struct snapshot_list *l,
+static int run(struct walk *w, const struct backup_options *opt, struct snapshot_list *l,
 	struct backup_result *ret, struct err *e)
 {
 	int r = build_root(w, l, &ret->sn, ret->sn.sources, ret->sn.n_sources, 0, &ret->sn.root,
@@ -198,7 +243,7 @@ static int run(struct walk *w, const struct backup_options *opt, const struct sn
 	if (r == 0 && w->counts.missing == ret->sn.n_sources)
 		r = err_set(e, E_NOTFOUND, 0, "none of the sources can be read");
 	if (r == 0 && !opt->dry_run)
-		r = commit(w, ret, e);
+		r = commit(w, l, ret, e);
 	return r;
 }
 

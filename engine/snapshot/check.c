@@ -13,6 +13,7 @@
 #include "engine/snapshot/scrub.h"
 #include "engine/snapshot/tree.h"
 #include "engine/store/index.h"
+#include "engine/store/lock.h"
 #include "engine/store/nameset.h"
 
 #define POOL_BUDGET ((size_t)32 << 20)
@@ -148,8 +149,14 @@ static int check_pack(struct run *w, const struct pack_item *p, struct err *e)
 	CLEANUP_BUF struct buf rec = BUF_INIT;
 	struct object_place *place = store_place(w->s);
 	int r = object_size(place, pack_object_key(&p->id, key), &size, e);
-	if (r == E_NOTFOUND)
+	if (r == E_NOTFOUND) {
+		/* Unless compact has removed it since the index was read. */
+		bool known = true;
+		if (store_refresh(w->s, NULL) == 0 &&
+			index_has_pack(store_index(w->s), &p->id, &known, NULL) == 0 && !known)
+			return 0;
 		return err_set(e, E_CORRUPT, 0, "the pack is missing");
+	}
 	if (r == 0 && size != p->size)
 		return err_set(e, E_CORRUPT, 0, "the pack has %llu bytes instead of %llu",
 			(unsigned long long)size, (unsigned long long)p->size);
@@ -626,11 +633,24 @@ static int count_packs(struct run *w, struct err *e)
 	return 0;
 }
 
+/* So that compact leaves alone what we are about to look at. A store that cannot be written is not
+ * compacted either. */
+static int hold(struct store *s, bool *ret_held, struct err *e)
+{
+	struct err own = ERR_INIT;
+	*ret_held = !store_held(s) && store_hold(s, LOCK_WRITER, "check", NULL, &own) == 0;
+	if (*ret_held)
+		return store_refresh(s, e);
+	log_say(store_log(s), LOG_DEBUG, "%s", own.msg);
+	return 0;
+}
+
 int check_run(struct store *s, const struct check_options *opt, struct check_result *ret,
 	struct err *e)
 {
 	struct run w = {.s = s, .opt = opt, .ret = ret};
 	struct reading rd = {.w = &w};
+	bool held = false;
 	*ret = (struct check_result){0};
 	int r = coder_init(&w.coder, e);
 	if (r == 0)
@@ -640,6 +660,8 @@ int check_run(struct store *s, const struct check_options *opt, struct check_res
 		r = err_set(e, E_NOMEM, 0, "no memory for threads");
 	for (unsigned i = 0; i < n && r == 0; i++)
 		r = coder_init(&rd.coders[i], e);
+	if (r == 0)
+		r = hold(s, &held, e);
 	if (r == 0)
 		r = scrub_open(&w.scrub, s, opt->state_dir, e);
 	if (r == 0 && !opt->no_packs)
@@ -651,6 +673,8 @@ int check_run(struct store *s, const struct check_options *opt, struct check_res
 	if (r == 0 && !opt->no_packs)
 		r = count_packs(&w, e);
 	scrub_free(w.scrub);
+	if (held && store_end(s, NULL) < 0)
+		log_say(store_log(s), LOG_WARN, "compact may have removed what was looked at");
 	pool_free(rd.pool);
 	for (unsigned i = 0; rd.coders && i < n; i++)
 		coder_free(&rd.coders[i]);

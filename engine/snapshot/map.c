@@ -95,6 +95,26 @@ static int bad_map(struct err *e)
 	return err_set(e, E_CORRUPT, 0, "the list of a file's pieces is not well formed");
 }
 
+int map_node_open(struct map_node *n, struct span node, uint8_t level, struct err *e)
+{
+	n->rd = rd_of(node);
+	n->level = level;
+	bool ok = level < MAP_LEVELS && rd_u8(&n->rd) == NODE_MAGIC && rd_u8(&n->rd) == level;
+	n->left = rd_count(&n->rd, 1);
+	return ok && !n->rd.bad ? 0 : bad_map(e);
+}
+
+int map_node_item(struct map_node *n, struct name *ret, bool *ret_hole, struct err *e)
+{
+	uint64_t v = rd_var(&n->rd);
+	*ret_hole = n->level == 0 && (v & 1);
+	struct span name = rd_raw(&n->rd, *ret_hole ? 0 : NAME_BYTES);
+	if (name.n)
+		memcpy(ret->b, name.p, NAME_BYTES);
+	n->left--;
+	return n->rd.bad ? bad_map(e) : 0;
+}
+
 static int push(struct map_iter *it, const struct name *name, uint8_t level, struct err *e)
 {
 	int d = it->depth + 1;

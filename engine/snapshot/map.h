@@ -35,6 +35,15 @@ int map_builder_add(struct map_builder *b, const struct map_piece *p, struct err
 int map_builder_finish(struct map_builder *b, struct content *ret, struct err *e) MUST_CHECK;
 void map_builder_free(struct map_builder *b);
 
+/* One node by itself. While `left` is not 0: pieces at level 0, nodes above. */
+struct map_node {
+	struct rd rd;
+	uint64_t left;
+	uint8_t level;
+};
+int map_node_open(struct map_node *n, struct span node, uint8_t level, struct err *e) MUST_CHECK;
+int map_node_item(struct map_node *n, struct name *ret, bool *ret_hole, struct err *e) MUST_CHECK;
+
 struct map_iter {
 	struct store *s;
 	struct coder *c;

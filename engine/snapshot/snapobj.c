@@ -289,7 +289,7 @@ int snapshot_find(const struct snapshot_list *l, const char *spec, struct snapsh
 }
 
 void snapshot_pick_name(const struct snapshot_list *l, struct timestamp t,
-	char ret[SNAPSHOT_NAME_CHARS])
+	unsigned skip, char ret[SNAPSHOT_NAME_CHARS])
 {
 	char base[24];
 	time_t s = (time_t)t.s;
@@ -304,7 +304,7 @@ void snapshot_pick_name(const struct snapshot_list *l, struct timestamp t,
 			snprintf(ret, SNAPSHOT_NAME_CHARS, "%s-%u", base, k);
 		for (size_t i = 0; i < l->n && !taken; i++)
 			taken = strcmp(l->v[i].name, ret) == 0;
-		if (!taken)
+		if (!taken && skip-- == 0)
 			return;
 	}
 }

@@ -60,9 +60,9 @@ void snapshot_list_free(struct snapshot_list *l);
  * E_NOTFOUND, E_USAGE (ambiguous). */
 int snapshot_find(const struct snapshot_list *l, const char *spec, struct snapshot **ret,
 	struct err *e) MUST_CHECK;
-/* A free name for a snapshot that begins at `t`. */
+/* A free name for a snapshot that begins at `t`; the first `skip` free ones are passed over. */
 void snapshot_pick_name(const struct snapshot_list *l, struct timestamp t,
-	char ret[SNAPSHOT_NAME_CHARS]);
+	unsigned skip, char ret[SNAPSHOT_NAME_CHARS]);
 
 /* Remember in `state_dir` the highest generation seen; E_CORRUPT when the store shows less than was
  * seen before, forgotten snapshots and marks (forgotten.h) counted: it was rolled back or lost its

@@ -49,6 +49,30 @@ static int bad_dir(struct err *e)
 	return err_set(e, E_CORRUPT, 0, "a directory is not well formed");
 }
 
+int tree_node_open(struct tree_node *n, struct span node, uint8_t level, struct err *e)
+{
+	n->rd = rd_of(node);
+	bool ok = level < TREE_LEVELS && rd_u8(&n->rd) == NODE_MAGIC && rd_u8(&n->rd) == level;
+	n->left = rd_count(&n->rd, 4);
+	return ok && !n->rd.bad ? 0 : bad_dir(e);
+}
+
+int tree_node_entry(struct tree_node *n, struct entry *ret, struct err *e)
+{
+	entry_get(&n->rd, ret);
+	n->left--;
+	return n->rd.bad ? bad_dir(e) : 0;
+}
+
+int tree_node_child(struct tree_node *n, struct name *ret, struct err *e)
+{
+	struct child ch = {0};
+	child_get(&n->rd, &ch);
+	n->left--;
+	*ret = ch.name;
+	return n->rd.bad ? bad_dir(e) : 0;
+}
+
 /* Go down from the top of the stack to a leaf, leaving out the first `skip` entries. */
 static int descend(struct tree_iter *it, uint64_t skip, struct err *e)
 {

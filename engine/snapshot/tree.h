@@ -41,6 +41,16 @@ int tree_iter_open(struct tree_iter *it, struct store *s, struct coder *c,
 int tree_iter_next(struct tree_iter *it, struct entry *ret, struct err *e) MUST_CHECK;
 void tree_iter_close(struct tree_iter *it);
 
+/* One node by itself, for those who walk nodes and not directories. While `left` is not 0: entries at
+ * level 0, children above. Valid as long as the bytes are. */
+struct tree_node {
+	struct rd rd;
+	uint64_t left;
+};
+int tree_node_open(struct tree_node *n, struct span node, uint8_t level, struct err *e) MUST_CHECK;
+int tree_node_entry(struct tree_node *n, struct entry *ret, struct err *e) MUST_CHECK;
+int tree_node_child(struct tree_node *n, struct name *ret, struct err *e) MUST_CHECK;
+
 /* Find one name. The entry points into *ret_hold, which the caller unrefs. E_NOTFOUND. */
 int tree_lookup(struct store *s, struct coder *c, const struct content *dir, struct span name,
 	struct entry *ret, struct plain **ret_hold, struct err *e) MUST_CHECK;

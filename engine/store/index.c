@@ -390,19 +390,24 @@ int index_each_pack(struct index *ix, index_each_id fn, void *ctx, struct err *e
 	return each_id(ix, "SELECT id, size FROM pack ORDER BY no", fn, ctx, e);
 }
 
-int index_each_pack_no(struct index *ix, index_each_no fn, void *ctx, struct err *e)
+static void read_id(sqlite3_stmt *s, int column, struct id *ret)
 {
-	LOCK_SCOPE(&ix->m);
+	*ret = (struct id){{0}};
+	if (sqlite3_column_bytes(s, column) == ID_BYTES)
+		memcpy(ret->b, sqlite3_column_blob(s, column), ID_BYTES);
+}
+
+static int scan_packs(struct index *ix, const struct index_visit *v, struct err *e)
+{
 	sqlite3_stmt *s = NULL;
 	int r = 0, rc = SQLITE_DONE;
 	if (sqlite3_prepare_v2(ix->db, "SELECT no, id, size FROM pack ORDER BY no", -1, &s, NULL) !=
 		SQLITE_OK)
 		return fail(ix, "prepare", e);
 	while (r == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
-		struct id id = {{0}};
-		if (sqlite3_column_bytes(s, 1) == ID_BYTES)
-			memcpy(id.b, sqlite3_column_blob(s, 1), ID_BYTES);
-		r = fn(ctx, (uint64_t)sqlite3_column_int64(s, 0), &id,
+		struct id id;
+		read_id(s, 1, &id);
+		r = v->on_pack(v->ctx, (uint64_t)sqlite3_column_int64(s, 0), &id,
 			(uint64_t)sqlite3_column_int64(s, 2), e);
 	}
 	if (r == 0 && rc != SQLITE_DONE)
@@ -411,9 +416,8 @@ int index_each_pack_no(struct index *ix, index_each_no fn, void *ctx, struct err
 	return r;
 }
 
-int index_scan(struct index *ix, index_each_row fn, void *ctx, struct err *e)
+static int scan_blobs(struct index *ix, const struct index_visit *v, struct err *e)
 {
-	LOCK_SCOPE(&ix->m);
 	sqlite3_stmt *s = NULL;
 	int r = 0, rc = SQLITE_DONE;
 	if (sqlite3_prepare_v2(ix->db, "SELECT name, pack, loc FROM blob ORDER BY name, pack", -1, &s,
@@ -428,7 +432,44 @@ int index_scan(struct index *ix, index_each_row fn, void *ctx, struct err *e)
 		r = blob_loc_get(span_of(sqlite3_column_blob(s, 2),
 					 (size_t)sqlite3_column_bytes(s, 2)), &l, e);
 		if (r == 0)
-			r = fn(ctx, &name, no, &l, e);
+			r = v->on_blob(v->ctx, &name, no, &l, e);
+	}
+	if (r == 0 && rc != SQLITE_DONE)
+		r = fail(ix, "list", e);
+	sqlite3_finalize(s);
+	return r;
+}
+
+int index_scan(struct index *ix, const struct index_visit *v, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	/* One transaction: another process may renumber packs otherwise. */
+	int r = exec(ix, "BEGIN", e);
+	if (r < 0)
+		return r;
+	r = v->on_pack ? scan_packs(ix, v, e) : 0;
+	if (r == 0)
+		r = scan_blobs(ix, v, e);
+	if (r == 0)
+		r = exec(ix, "COMMIT", e);
+	else
+		sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
+	return r;
+}
+
+int index_each_listed(struct index *ix, index_each_listing fn, void *ctx, struct err *e)
+{
+	LOCK_SCOPE(&ix->m);
+	sqlite3_stmt *s = NULL;
+	int r = 0, rc = SQLITE_DONE;
+	if (sqlite3_prepare_v2(ix->db, "SELECT p.id, l.object FROM listed l JOIN pack p ON "
+				       "p.no = l.pack", -1, &s, NULL) != SQLITE_OK)
+		return fail(ix, "prepare", e);
+	while (r == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+		struct id pack, object;
+		read_id(s, 0, &pack);
+		read_id(s, 1, &object);
+		r = fn(ctx, &pack, &object, e);
 	}
 	if (r == 0 && rc != SQLITE_DONE)
 		r = fail(ix, "list", e);

@@ -51,14 +51,21 @@ int index_find(struct index *ix, const struct name *name, unsigned nth, struct b
 int index_find_base(struct index *ix, const uint8_t base[BASE_BYTES], struct name *ret_name,
 	struct blob_loc *ret, struct err *e) MUST_CHECK;
 
-/* Every copy of every blob, by name, copies of one side by side. `pack_no` counts from 1 as in
- * index_each_pack_no(). `fn` must not call the index. */
-typedef int (*index_each_row)(void *ctx, const struct name *name, uint64_t pack_no,
-	const struct blob_loc *l, struct err *e);
-int index_scan(struct index *ix, index_each_row fn, void *ctx, struct err *e) MUST_CHECK;
-typedef int (*index_each_no)(void *ctx, uint64_t pack_no, const struct id *id, uint64_t size,
+/* First all packs, then every copy of every blob, by name, copies of one side by side, in one moment of
+ * the index. Pack numbers mean something within one call only. The functions must not call the
+ * index; `on_pack` may be NULL. */
+struct index_visit {
+	int (*on_pack)(void *ctx, uint64_t pack_no, const struct id *id, uint64_t size,
+		struct err *e);
+	int (*on_blob)(void *ctx, const struct name *name, uint64_t pack_no,
+		const struct blob_loc *l, struct err *e);
+	void *ctx;
+};
+int index_scan(struct index *ix, const struct index_visit *v, struct err *e) MUST_CHECK;
+/* Which index objects list a pack. */
+typedef int (*index_each_listing)(void *ctx, const struct id *pack, const struct id *object,
 	struct err *e);
-int index_each_pack_no(struct index *ix, index_each_no fn, void *ctx, struct err *e) MUST_CHECK;
+int index_each_listed(struct index *ix, index_each_listing fn, void *ctx, struct err *e) MUST_CHECK;
 
 /* All packs; all blobs of a pack in the order in which they lie in it. Non-zero from `fn` stops. */
 int index_each_pack(struct index *ix, index_each_id fn, void *ctx, struct err *e) MUST_CHECK;

@@ -427,6 +427,17 @@ static int take_once(struct store *s, enum lock_mode mode, const char *what, str
 	return 0;
 }
 
+int store_hold(struct store *s, enum lock_mode mode, const char *what, const struct lock_wait *wait,
+	struct err *e)
+{
+	return store_lock_take(s, mode, what, wait, &s->lock, e);
+}
+
+const struct store_lock *store_held(const struct store *s)
+{
+	return s->lock;
+}
+
 /* ---- waiting ---- */
 
 static int64_t now_ms(void)

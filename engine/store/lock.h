@@ -70,6 +70,12 @@ int store_lock_check(struct store_lock *l, struct err *e) MUST_CHECK;
 /* NULL is fine. */
 void store_lock_release(struct store_lock *l);
 
+/* The store holds a lock for its owner: transactions then take none of their own. store_end(),
+ * store_abort() and store_close() let it go. */
+int store_hold(struct store *s, enum lock_mode mode, const char *what, const struct lock_wait *wait,
+	struct err *e) MUST_CHECK;
+const struct store_lock *store_held(const struct store *s);
+
 /* Wait until no lock but `own` is left that `in_the_way` says yes to; dead ones are broken. E_LOCKED
  * names the first that is left (*ret_holder, when not NULL, is a copy without `seen`). */
 typedef bool (*lock_filter)(void *ctx, const struct lock_info *l);

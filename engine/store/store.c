@@ -520,12 +520,22 @@ static int refresh(struct store *s, uint64_t *ret_news, struct err *e)
 	return r < 0 ? err_wrap(e, "load the index") : 0;
 }
 
+int store_refresh_news(struct store *s, uint64_t *ret_news, struct err *e)
+{
+	LOCK_SCOPE(&s->refresh_m);
+	s->refreshes++;
+	return refresh(s, ret_news, e);
+}
+
 int store_refresh(struct store *s, struct err *e)
 {
 	uint64_t news;
-	LOCK_SCOPE(&s->refresh_m);
-	s->refreshes++;
-	return refresh(s, &news, e);
+	return store_refresh_news(s, &news, e);
+}
+
+bool store_left_out(const struct store *s)
+{
+	return s->left_out;
 }
 
 static int64_t now_ms(void)
@@ -711,6 +721,27 @@ static int decode_frame(struct store *s, struct coder *c, const struct blob_loc 
 	r = unpack(s, c, l, depth, out, e);
 	return r < 0 ? err_wrap(e, "pack %s, frame %u", hex_of(l->pack.b, ID_BYTES, hex), l->place)
 		     : 0;
+}
+
+static int sizes_ok(const struct blob_loc *l, struct err *e)
+{
+	if (l->plain_len > PLAIN_MAX || l->frame_plain > PLAIN_MAX || l->canon_len > CANON_MAX ||
+		l->sealed_len > PLAIN_MAX || l->sealed_len < SEAL_TAG_BYTES)
+		return err_set(e, E_CORRUPT, 0, "a pack gives a blob an impossible size");
+	return 0;
+}
+
+int read_frame_of(struct store *s, struct coder *c, const struct blob_loc *l, struct err *e)
+{
+	int r = sizes_ok(l, e);
+	return r < 0 ? r : read_frame(s, c, l, false, e);
+}
+
+int decode_frame_of(struct store *s, struct coder *c, const struct blob_loc *l, struct buf *out,
+	struct err *e)
+{
+	int r = sizes_ok(l, e);
+	return r < 0 ? r : decode_frame(s, c, l, false, DEPTH_MAX, out, e);
 }
 
 /* One blob of a solid frame. The whole frame is kept, under a name made of its place, since its

@@ -49,6 +49,10 @@ struct index *store_index(struct store *s);
 /* Learn of index objects that other writers have added since, and of packs that compact has removed.
  * Reading does so by itself when a blob is not where it was. May be called from any thread. */
 int store_refresh(struct store *s, struct err *e) MUST_CHECK;
+/* The same; *ret_news: how much was new. */
+int store_refresh_news(struct store *s, uint64_t *ret_news, struct err *e) MUST_CHECK;
+/* At the last refresh, index objects named packs that were not there. */
+bool store_left_out(const struct store *s);
 
 /* Read. E_CORRUPT when the blob is missing or damaged, with pack and frame in the message. */
 bool store_has(struct store *s, const struct name *name);

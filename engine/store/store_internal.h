@@ -59,6 +59,11 @@ int txn_find(struct store *s, const struct name *name, struct blob_loc *ret, str
 	bool *ret_read, struct err *e) MUST_CHECK;
 int txn_find_base(struct store *s, const uint8_t base[BASE_BYTES], struct name *ret,
 	struct err *e) MUST_CHECK;
+/* A frame's packed bytes, in c->packed; what it decompresses to, appended. */
+int read_frame_of(struct store *s, struct coder *c, const struct blob_loc *l,
+	struct err *e) MUST_CHECK;
+int decode_frame_of(struct store *s, struct coder *c, const struct blob_loc *l, struct buf *out,
+	struct err *e) MUST_CHECK;
 /* What a plain form is for. A blob may be there twice, kept as it is and inflated: a difference is
  * only ever taken against the inflated one. */
 enum want {

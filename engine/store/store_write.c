@@ -4,6 +4,7 @@
 
 #include "engine/base/cleanup.h"
 #include "engine/base/wire.h"
+#include "engine/store/rewrite.h"
 #include "engine/store/store_internal.h"
 
 #define PACK_TARGET ((uint64_t)32 << 20)
@@ -541,4 +542,106 @@ void store_abort(struct store *s)
 	pthread_mutex_unlock(&s->m);
 	free(t);
 	let_go(s);
+}
+
+/* ---- what compact writes ---- */
+
+/* Enter a name that the index knows elsewhere, to write one more copy. *ret_there: it is on its way. */
+static int reserve_copy(struct store *s, const struct name *name, bool *ret_there, struct err *e)
+{
+	LOCK_SCOPE(&s->m);
+	*ret_there = pending_find(&s->txn->pending, name) != NULL;
+	return *ret_there ? 0 : pending_add(&s->txn->pending, name, e);
+}
+
+static struct pack_blob describe_copy(const struct rewrite_blob *b)
+{
+	struct pack_blob p = {.name = b->name, .form = b->loc.form, .depth = b->loc.depth,
+		.plain_len = b->loc.plain_len, .canon_len = b->loc.canon_len};
+	memcpy(p.base, b->loc.base, BASE_BYTES);
+	return p;
+}
+
+/* The frame as it is, under the seal of its new pack. */
+static int copy_whole(struct store *s, struct coder *c, const struct rewrite_blob *v, size_t n,
+	struct err *e)
+{
+	CLEANUP_FREE struct pack_blob *blobs = calloc(n, sizeof *blobs);
+	if (!blobs)
+		return err_set(e, E_NOMEM, 0, "no memory for a frame");
+	for (size_t i = 0; i < n; i++)
+		blobs[i] = describe_copy(&v[i]);
+	int r = read_frame_of(s, c, &v[0].loc, e);
+	return r < 0 ? r
+		     : add_frame_locked(s, (enum method)v[0].loc.method, buf_span(&c->packed),
+			       v[0].loc.frame_plain, blobs, n, e);
+}
+
+/* Some of a solid frame's blobs, into the solid frame that is being filled. */
+static int copy_some(struct store *s, struct coder *c, const struct rewrite_blob *v, size_t n,
+	struct err *e)
+{
+	CLEANUP_BUF struct buf plain = BUF_INIT;
+	int r = decode_frame_of(s, c, &v[0].loc, &plain, e);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		if (!v[i].wanted)
+			continue;
+		if ((uint64_t)v[i].loc.blob_off + v[i].loc.plain_len > plain.len)
+			return err_set(e, E_CORRUPT, 0, "a pack gives a blob an impossible size");
+		struct pack_blob b = describe_copy(&v[i]);
+		r = put_solid(s, c, &b,
+			span_of(plain.p + v[i].loc.blob_off, v[i].loc.plain_len), e);
+	}
+	return r;
+}
+
+int store_copy_frame(struct store *s, struct coder *c, struct rewrite_blob *v, size_t n,
+	struct err *e)
+{
+	size_t wanted = 0;
+	int r = 0;
+	for (size_t i = 0; i < n && r == 0; i++) {
+		bool there = false;
+		if (v[i].wanted)
+			r = reserve_copy(s, &v[i].name, &there, e);
+		v[i].wanted &= !there;
+		wanted += v[i].wanted;
+	}
+	if (r < 0 || !wanted)
+		return r;
+	return wanted == n ? copy_whole(s, c, v, n, e) : copy_some(s, c, v, n, e);
+}
+
+int store_rekey(struct store *s, struct coder *c, const struct name *name, const struct name *base,
+	uint8_t base_depth, uint64_t *ret_bytes, struct err *e)
+{
+	CLEANUP_PLAIN struct plain *p = NULL;
+	CLEANUP_PLAIN struct plain *b = NULL;
+	bool there;
+	*ret_bytes = 0;
+	int r = read_plain(s, c, name, WANT_BASE, DEPTH_MAX, &p, e);
+	if (r == 0 && base)
+		r = read_plain(s, c, base, WANT_BASE, DEPTH_MAX, &b, e);
+	if (r == 0)
+		r = reserve_copy(s, name, &there, e);
+	if (r < 0 || there)
+		return r;
+	struct span plain = buf_span(&p->data);
+	enum method method = b ? METHOD_DELTA : METHOD_ZSTD;
+	c->packed.len = 0;
+	r = zs_compress(c->zs, s->txn->level, b ? buf_span(&b->data) : (struct span){NULL, 0}, plain,
+		&c->packed, e);
+	if (r < 0)
+		return r;
+	if (c->packed.len >= plain.n)
+		method = METHOD_STORE;
+	struct pack_blob blob = {.name = *name, .form = p->form, .plain_len = (uint32_t)plain.n,
+		.canon_len = p->canon_len};
+	if (method == METHOD_DELTA) {
+		memcpy(blob.base, base->b, BASE_BYTES);
+		blob.depth = (uint8_t)(base_depth + 1);
+	}
+	*ret_bytes = method == METHOD_STORE ? plain.n : c->packed.len;
+	return add_frame_locked(s, method, method == METHOD_STORE ? plain : buf_span(&c->packed),
+		(uint32_t)plain.n, &blob, 1, e);
 }

@@ -131,13 +131,13 @@ static void test_names(void **state)
 	(void)state;
 	struct snapshot_list l = {0};
 	char name[SNAPSHOT_NAME_CHARS];
-	snapshot_pick_name(&l, (struct timestamp){1790000000, 5}, name);
+	snapshot_pick_name(&l, (struct timestamp){1790000000, 5}, 0, name);
 	assert_string_equal(name, "2026-09-21T14-13-20Z");
 	struct snapshot v[3] = {0};
 	l.v = v;
 	for (unsigned i = 0; i < 3; i++) {
 		snprintf(v[l.n++].name, SNAPSHOT_NAME_CHARS, "%s", name);
-		snapshot_pick_name(&l, (struct timestamp){1790000000, 9}, name);
+		snapshot_pick_name(&l, (struct timestamp){1790000000, 9}, 0, name);
 		char want[40];
 		snprintf(want, sizeof want, "2026-09-21T14-13-20Z-%u", i + 2);
 		assert_string_equal(name, want);

@@ -56,6 +56,7 @@ extern const struct command command_forget;
 extern const struct command command_undelete;
 extern const struct command command_restore;
 extern const struct command command_export;
+extern const struct command command_compact;
 extern const struct command command_check;
 extern const struct command command_key;
 extern const struct command command_prune;

@@ -21,6 +21,7 @@ static const struct command *const commands[] = {
 	&command_undelete,
 	&command_restore,
 	&command_export,
+	&command_compact,
 	&command_check,
 	&command_key,
 	&command_prune,

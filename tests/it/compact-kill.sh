@@ -1,0 +1,53 @@
+#!/bin/bash
+# kill -9 at random moments of compact: every snapshot stays whole, and the next run goes on.
+#
+# MCFS_KILLS: how many times (15).
+. "${0%/*}/lib.sh"
+kills=${MCFS_KILLS:-15}
+seed=${MCFS_KILL_SEED:-$RANDOM}
+RANDOM=$seed
+echo "seed $seed"
+
+live=$work/live
+export MCFS_STORE=$work/store
+"$MCFS_DEMO_WORLD" create "$live" --regions 1 --seed 3
+expect 0 "$MCFS" init
+expect 0 "$MCFS" snapshot --tag first "$live"
+cp -a "$live" "$work/first"
+first=$("$MCFS" list | cut -d' ' -f1)
+RANDOM=$seed
+killed=0
+for k in $(seq "$kills"); do
+	head -c 6000000 /dev/urandom >"$live/noise"
+	"$MCFS_DEMO_WORLD" play "$live" --minutes 3 --seed "$k"
+	settle
+	expect 0 "$MCFS" snapshot "$live"
+	rm -rf "$work/last"
+	cp -a "$live" "$work/last"
+	last=$("$MCFS" list | tail -n 1 | cut -d' ' -f1)
+	expect 0 "$MCFS" forget --keep-last 2 --keep-tag first
+	"$MCFS" compact --grace 0 --max-unused 1% >/dev/null 2>&1 &
+	pid=$!
+	sleep "$(printf '0.%03d' $((RANDOM % 250 + 5)))"
+	kill -9 "$pid" 2>/dev/null && killed=$((killed + 1))
+	wait "$pid" 2>/dev/null || true
+	[ $((k % 4)) != 0 ] || rm -rf "$MCFS_CACHE_DIR"
+	expect 0 "$MCFS" check
+	if [ $((k % 5)) = 0 ]; then
+		check "$k runs, $killed kills"
+		expect 0 "$MCFS" check --read-data
+		expect 0 "$MCFS" restore "$last" --to "$work/out"
+		same "$work/last" "$work/out/live"
+		rm -rf "$work/out"
+	fi
+done
+[ "$killed" -gt 0 ] || fail "no kill came in time: nothing was tested"
+
+check "a run to the end leaves nothing behind and everything readable"
+expect 0 "$MCFS" --json compact --grace 0 --max-unused 1%
+[ -z "$(ls "$MCFS_STORE/locks")" ] && [ -z "$(ls "$MCFS_STORE/doomed")" ] || fail "something is left"
+check_store "$MCFS_STORE"
+expect 0 "$MCFS" restore "$first" --to "$work/out"
+same "$work/first" "$work/out/live"
+size=$(store_bytes "$MCFS_STORE")
+[ "$size" -lt 45000000 ] || fail "$size bytes for three snapshots: space is not reclaimed"

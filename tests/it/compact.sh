@@ -1,0 +1,114 @@
+#!/bin/bash
+# mcfs compact: space comes back, what is kept stays byte for byte, others go on meanwhile.
+. "${0%/*}/lib.sh"
+
+live=$work/live
+export MCFS_STORE=$work/store
+expect 0 "$MCFS" init
+"$MCFS_DEMO_WORLD" create "$live" --regions 1 --seed 5
+for k in 1 2 3 4 5 6; do
+	head -c 3000000 /dev/urandom >"$live/noise"
+	"$MCFS_DEMO_WORLD" play "$live" --minutes 5 --seed "$k"
+	settle
+	expect 0 "$MCFS" snapshot "$live"
+	[ "$k" != 3 ] || cp -a "$live" "$work/third"
+	[ "$k" != 5 ] || cp -a "$live" "$work/fifth"
+done
+mapfile -t names < <("$MCFS" list | cut -d' ' -f1)
+
+check "nothing to do is nothing done"
+before=$(find "$MCFS_STORE/packs" -type f | sort)
+expect 0 "$MCFS" --json compact
+[ "$(json removed_packs)" = 0 ] || fail "packs that are all needed were removed"
+[ "$before" = "$(find "$MCFS_STORE/packs" -type f | sort)" ] || fail "packs changed"
+
+check "forgotten snapshots: a dry run changes nothing and tells what a run frees"
+expect 0 "$MCFS" forget "${names[0]}" "${names[1]}" "${names[3]}"
+bytes=$(store_bytes "$MCFS_STORE")
+expect 0 "$MCFS" --json compact --dry-run
+would=$(json freed_bytes)
+[ "$(json forgotten)" = 3 ] || fail "the dry run does not count the forgotten ones"
+[ "$bytes" = "$(store_bytes "$MCFS_STORE")" ] || fail "a dry run changed the store"
+expect 0 "$MCFS" undelete "${names[3]}"
+expect 0 "$MCFS" forget "${names[3]}"
+
+check "the space of what only they had comes back"
+expect 0 "$MCFS" --json compact
+after=$(store_bytes "$MCFS_STORE")
+freed=$(json freed_bytes)
+echo "$bytes bytes, then $after; the dry run said $would, the run $freed"
+[ "$((bytes - after))" -gt 8000000 ] || fail "three times 3 MB of noise were not freed"
+diff=$((would - (bytes - after)))
+[ "${diff#-}" -lt 1000000 ] || fail "the dry run was wrong by $diff bytes"
+[ -z "$(ls "$MCFS_STORE/doomed")" ] && [ -z "$(ls "$MCFS_STORE/locks")" ] || fail "something is left"
+check_store "$MCFS_STORE"
+expect 1 "$MCFS" undelete "${names[0]}"
+
+check "what is kept is what it was, also for a client without a cache"
+rm -rf "$MCFS_CACHE_DIR"
+expect 0 "$MCFS" restore "${names[2]}" --to "$work/out3" --verify
+same "$work/third" "$work/out3/live"
+expect 0 "$MCFS" restore "${names[4]}" --to "$work/out5" --verify
+same "$work/fifth" "$work/out5/live"
+expect 0 "$MCFS" snapshot "$live"
+expect 0 "$MCFS" restore latest --to "$work/out7"
+same "$live" "$work/out7/live"
+
+check "a client that knows the old places finds the new ones"
+cp -a "$MCFS_CACHE_DIR" "$work/old-cache"
+expect 0 "$MCFS" forget "${names[2]}"
+expect 0 "$MCFS" compact --max-unused 1%
+MCFS_CACHE_DIR=$work/old-cache expect 0 "$MCFS" restore "${names[4]}" --to "$work/again5"
+same "$work/fifth" "$work/again5/live"
+
+check "with a grace packs wait; a later run removes them"
+expect 0 "$MCFS" forget "${names[4]}"
+expect 0 "$MCFS" --json compact --grace 2s
+[ "$(json removed_packs)" = 0 ] && [ "$(json doomed_packs)" -gt 0 ] || fail "nothing waits"
+expect 0 "$MCFS" check --read-data
+expect 0 "$MCFS" snapshot "$live"
+sleep 2.1
+expect 0 "$MCFS" --json compact --grace 2s
+[ "$(json removed_packs)" -gt 0 ] && [ "$(json doomed_packs)" = 0 ] || fail "nothing went"
+check_store "$MCFS_STORE"
+
+check "a damaged store is left alone"
+cp -a "$MCFS_STORE" "$work/copy"
+expect 0 "$MCFS" forget "${names[5]}"
+rm "$(find "$MCFS_STORE/packs" -type f -printf '%s %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)"
+count=$(find "$MCFS_STORE/packs" -type f | wc -l)
+expect 12 "$MCFS" compact
+says 'damaged'
+[ "$count" = "$(find "$MCFS_STORE/packs" -type f | wc -l)" ] || fail "packs of a damaged store were removed"
+rm -rf "$MCFS_STORE"
+mv "$work/copy" "$MCFS_STORE"
+
+check "groups that were kept are compressed again"
+expect 0 "$MCFS" -s "$work/later" init --recompress later
+expect 0 "$MCFS" -s "$work/later" snapshot "$live"
+bytes=$(store_bytes "$work/later")
+expect 0 "$MCFS" -s "$work/later" --json compact
+[ "$(json recompressed_groups)" -gt 0 ] || fail "no group was compressed again"
+after=$(store_bytes "$work/later")
+echo "$bytes bytes, then $after"
+[ "$after" -lt "$bytes" ] || fail "it became no smaller"
+expect 0 "$MCFS" -s "$work/later" restore latest --to "$work/later-out"
+same "$live" "$work/later-out/live"
+check_store "$work/later"
+
+check "two at the same time: one gives way and says to whom"
+"$MCFS" compact --max-unused 1% >/dev/null 2>&1 &
+for k in 1 2 3 4 5; do
+	got=0
+	"$MCFS" compact --wait 0 >"$work/stdout" 2>"$work/stderr" || got=$?
+	[ "$got" = 0 ] || { [ "$got" = 10 ] && says 'host .*process [0-9]+.*since'; } || fail "exit $got"
+done
+wait
+
+check "usage"
+expect 2 "$MCFS" compact --grace tomorrow
+one_clear_line
+expect 2 "$MCFS" compact --max-unused 0
+one_clear_line
+expect 2 "$MCFS" compact snapshot
+one_clear_line
