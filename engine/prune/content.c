@@ -27,13 +27,13 @@ enum where {
 #define NUMBERED_WORDS (65536 / 64)
 #define SECTION_BLOCKS 4096
 
-void content_free(struct reading_chunk *c)
+void content_free(struct content_reading *c)
 {
 	free(c->numbered);
 	c->numbered = NULL;
 }
 
-void content_begin(struct reading_chunk *c, struct facts *f, unsigned wants, bool entities_file)
+void content_begin(struct content_reading *c, struct facts *f, unsigned wants, bool entities_file)
 {
 	c->f = f;
 	c->wants = wants;
@@ -47,7 +47,7 @@ void content_begin(struct reading_chunk *c, struct facts *f, unsigned wants, boo
 
 /* ---- values ---- */
 
-static bool wanted(const struct reading_chunk *c, enum fact f)
+static bool wanted(const struct content_reading *c, enum fact f)
 {
 	return c->wants & FACT_BIT(f);
 }
@@ -57,14 +57,14 @@ static bool named(const struct nbt_tag *t, const char *name)
 	return nbt_is(t, t->type, name);
 }
 
-static void know(struct reading_chunk *c, enum fact f)
+static void know(struct content_reading *c, enum fact f)
 {
 	c->f->known |= FACT_BIT(f);
 }
 
 /* A number that stands under one of the game's names. One of another type than a whole number says
  * nothing that could be compared. */
-static void note_number(struct reading_chunk *c, enum fact f, const struct nbt_tag *t)
+static void note_number(struct content_reading *c, enum fact f, const struct nbt_tag *t)
 {
 	know(c, f);
 	c->f->none &= ~FACT_BIT(f);
@@ -74,18 +74,18 @@ static void note_number(struct reading_chunk *c, enum fact f, const struct nbt_t
 		c->f->none |= FACT_BIT(f);
 }
 
-static void mark(struct reading_chunk *c, enum name_class k, struct span name)
+static void mark(struct content_reading *c, enum name_class k, struct span name)
 {
 	seen_mark(&c->f->seen[k], names_find(c->f->names, k, name));
 }
 
-static void mark_biome_number(struct reading_chunk *c, unsigned id)
+static void mark_biome_number(struct content_reading *c, unsigned id)
 {
 	const char *name = legacy_biome(id);
 	mark(c, NAMES_BIOME, name ? span_of(name, strlen(name)) : (struct span){0});
 }
 
-static void note_biomes(struct reading_chunk *c, const struct nbt_tag *t)
+static void note_biomes(struct content_reading *c, const struct nbt_tag *t)
 {
 	bool seen[256] = {0};
 	for (uint32_t i = 0; i < t->count; i++) {
@@ -101,7 +101,7 @@ static void note_biomes(struct reading_chunk *c, const struct nbt_tag *t)
 	know(c, FACT_BIOME);
 }
 
-static void note_status(struct reading_chunk *c, const struct nbt_tag *t)
+static void note_status(struct content_reading *c, const struct nbt_tag *t)
 {
 	size_t n = t->raw.n < STATUS_CHARS ? t->raw.n : STATUS_CHARS - 1;
 	if (t->type == NBT_STRING) {
@@ -111,7 +111,7 @@ static void note_status(struct reading_chunk *c, const struct nbt_tag *t)
 	know(c, FACT_STATUS);
 }
 
-static void note_scalar(struct reading_chunk *c, const struct nbt_tag *t)
+static void note_scalar(struct content_reading *c, const struct nbt_tag *t)
 {
 	static const struct {
 		const char *name;
@@ -138,7 +138,7 @@ static unsigned nibble(const uint8_t *p, size_t i)
 	return p[i / 2] >> (i & 1 ? 4 : 0) & 15;
 }
 
-static int end_section(struct reading_chunk *c, struct err *e)
+static int end_section(struct content_reading *c, struct err *e)
 {
 	if (!c->blocks)
 		return 0;
@@ -159,7 +159,7 @@ static int end_section(struct reading_chunk *c, struct err *e)
 	return 0;
 }
 
-static void end_sections(struct reading_chunk *c)
+static void end_sections(struct content_reading *c)
 {
 	for (unsigned w = 0; c->any_numbered && w < NUMBERED_WORDS; w++)
 		for (uint64_t left = c->numbered[w]; left; left &= left - 1) {
@@ -172,7 +172,7 @@ static void end_sections(struct reading_chunk *c)
 		know(c, FACT_BIOME);
 }
 
-static void note_section_bytes(struct reading_chunk *c, const struct nbt_tag *t)
+static void note_section_bytes(struct content_reading *c, const struct nbt_tag *t)
 {
 	size_t at = (size_t)(t->raw.p - c->base);
 	if (t->raw.n == SECTION_BLOCKS && named(t, "Blocks"))
@@ -185,7 +185,7 @@ static void note_section_bytes(struct reading_chunk *c, const struct nbt_tag *t)
 
 /* ---- containers: where does this one lead? ---- */
 
-static enum where enter_base(struct reading_chunk *c, const struct nbt_tag *t)
+static enum where enter_base(struct content_reading *c, const struct nbt_tag *t)
 {
 	bool list = t->type == NBT_LIST;
 	if (!list && t->depth == 1 && named(t, "Level"))
@@ -208,7 +208,7 @@ static enum where enter_base(struct reading_chunk *c, const struct nbt_tag *t)
 	return W_SKIP;
 }
 
-static enum where enter(struct reading_chunk *c, enum where in, const struct nbt_tag *t)
+static enum where enter(struct content_reading *c, enum where in, const struct nbt_tag *t)
 {
 	bool list = t->type == NBT_LIST;
 	switch (in) {
@@ -243,7 +243,7 @@ static enum where enter(struct reading_chunk *c, enum where in, const struct nbt
 	}
 }
 
-static void note(struct reading_chunk *c, enum where in, const struct nbt_tag *t)
+static void note(struct content_reading *c, enum where in, const struct nbt_tag *t)
 {
 	bool string = t->type == NBT_STRING;
 	if (in == W_BASE)
@@ -262,7 +262,7 @@ static void note(struct reading_chunk *c, enum where in, const struct nbt_tag *t
 		mark(c, NAMES_STRUCTURE, t->name);
 }
 
-static int leave(struct reading_chunk *c, enum where out, struct err *e)
+static int leave(struct content_reading *c, enum where out, struct err *e)
 {
 	if (out == W_SECTION)
 		return end_section(c, e);
@@ -275,7 +275,7 @@ static int leave(struct reading_chunk *c, enum where out, struct err *e)
 	return 0;
 }
 
-static int handle(struct reading_chunk *c, const struct nbt_tag *t, struct err *e)
+static int handle(struct content_reading *c, const struct nbt_tag *t, struct err *e)
 {
 	if (c->skipping) {
 		c->skipping = t->type != NBT_END || t->depth != c->skip_depth;
@@ -307,7 +307,7 @@ static int handle(struct reading_chunk *c, const struct nbt_tag *t, struct err *
 
 /* ---- in steps ---- */
 
-static void rebase(struct reading_chunk *c, struct span doc)
+static void rebase(struct content_reading *c, struct span doc)
 {
 	if (!c->base) {
 		nbt_open(&c->r, doc);
@@ -318,7 +318,7 @@ static void rebase(struct reading_chunk *c, struct span doc)
 	c->base = doc.p;
 }
 
-int content_step(struct reading_chunk *c, struct span so_far, bool whole, struct err *e)
+int content_step(struct content_reading *c, struct span so_far, bool whole, struct err *e)
 {
 	unsigned before = c->f->known;
 	struct nbt_reader *r = &c->r;

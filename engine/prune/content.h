@@ -9,7 +9,7 @@
 #include "engine/anvil/nbt.h"
 #include "engine/prune/query.h"
 
-struct reading_chunk {
+struct content_reading {
 	struct nbt_reader r;
 	const uint8_t *base;
 	struct facts *f;
@@ -23,15 +23,15 @@ struct reading_chunk {
 	bool any_numbered;
 };
 
-void content_free(struct reading_chunk *c); /* the memory it keeps; a zeroed struct is fine */
+void content_free(struct content_reading *c); /* the memory it keeps; a zeroed struct is fine */
 
 /* Begin with a chunk: `wants` are FACT_BITs. `entities_file`: it is one of an entities file. */
-void content_begin(struct reading_chunk *c, struct facts *f, unsigned wants, bool entities_file);
+void content_begin(struct content_reading *c, struct facts *f, unsigned wants, bool entities_file);
 
 enum { CONTENT_MORE, CONTENT_NEWS, CONTENT_END };
 /* Go on. `so_far` begins at the document's start and may have moved; `whole`: there is no more.
  * CONTENT_NEWS: another fact is known, go on when you want; CONTENT_MORE: call again with more bytes;
  * CONTENT_END: the document is over (facts_finish() is the caller's). E_FORMAT: damaged. E_NOMEM. */
-int content_step(struct reading_chunk *c, struct span so_far, bool whole, struct err *e) MUST_CHECK;
+int content_step(struct content_reading *c, struct span so_far, bool whole, struct err *e) MUST_CHECK;
 
 #endif

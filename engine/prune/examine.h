@@ -13,7 +13,7 @@ typedef enum answer (*decide_fn)(void *ctx, const struct facts *f);
 /* One thread's working memory. */
 struct examiner {
 	struct facts facts;
-	struct reading_chunk content;
+	struct content_reading content;
 	struct inflate_steps *steps;
 	struct source_chunk chunk[SOURCE_KINDS];
 	struct buf nbt;

@@ -182,7 +182,9 @@ static int find_all(struct whole *w, struct worlds *all, struct found *f, struct
 		all->v[i] = (struct world_dim){0};
 		r = find_in(w, &f->v[f->n++], e);
 	}
-	if (r == 0 && f->n == 0 && w->opt->dimension)
+	if (all->n == 0)
+		return err_set(e, E_NOTFOUND, 0, "there is no world: no folder with region files");
+	if (r == 0 && f->n == 0)
 		r = err_set(e, E_NOTFOUND, 0, "there is no dimension '%s' in this world",
 			w->opt->dimension);
 	return r;

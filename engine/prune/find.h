@@ -32,7 +32,7 @@ struct found {
 	size_t n;
 };
 
-/* E_USAGE: the query is not understood; E_NOTFOUND: no such dimension; E_CANCELLED. */
+/* E_USAGE: the query is not understood; E_NOTFOUND: no such dimension, or no world; E_CANCELLED. */
 int find_chunks(struct source *s, const struct find_options *opt, struct found *ret,
 	struct err *e) MUST_CHECK;
 void found_free(struct found *f);

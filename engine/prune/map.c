@@ -244,6 +244,8 @@ static int chart_dims(struct atlas *a, struct source *s, const struct judge_opti
 		.now = opt->now ? opt->now : time(NULL), .cancel = opt->cancel,
 		.regions = begin_regions, .chunk = on_chunk};
 	int r = 0;
+	if (a->all.n == 0)
+		return err_set(e, E_NOTFOUND, 0, "there is no world: no folder with region files");
 	for (size_t i = 0; i < a->all.n && r == 0; i++) {
 		if (opt->dimension && strcmp(opt->dimension, a->all.v[i].name) != 0)
 			continue;
@@ -253,7 +255,7 @@ static int chart_dims(struct atlas *a, struct source *s, const struct judge_opti
 		r = a->c.dim->label ? scan_dimension(&scan, &a->all.v[i], e) : no_memory(e);
 		a->pixels[a->plan.n_dims++] = a->c.v;
 	}
-	if (r == 0 && a->plan.n_dims == 0 && opt->dimension)
+	if (r == 0 && a->plan.n_dims == 0)
 		r = err_set(e, E_NOTFOUND, 0, "there is no dimension '%s' in this world",
 			opt->dimension);
 	return r;
