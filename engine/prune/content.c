@@ -38,7 +38,7 @@ void content_begin(struct content_reading *c, struct facts *f, unsigned wants, b
 	c->f = f;
 	c->wants = wants;
 	c->base = NULL;
-	c->skipping = c->section_biomes = false;
+	c->skipping = c->section_biomes = c->has_x = c->has_z = false;
 	c->entities_file = entities_file;
 	if (c->any_numbered)
 		memset(c->numbered, 0, NUMBERED_WORDS * sizeof *c->numbered);
@@ -124,11 +124,18 @@ static void note_scalar(struct content_reading *c, const struct nbt_tag *t)
 			note_number(c, numbers[i].fact, t);
 			return;
 		}
-	if (named(t, "Status"))
+	if (nbt_is(t, NBT_INT, "xPos")) {
+		c->x = (int32_t)t->number;
+		c->has_x = true;
+	} else if (nbt_is(t, NBT_INT, "zPos")) {
+		c->z = (int32_t)t->number;
+		c->has_z = true;
+	} else if (named(t, "Status")) {
 		note_status(c, t);
-	else if ((t->type == NBT_BYTES || t->type == NBT_INTS) && wanted(c, FACT_BIOME) &&
-		 named(t, "Biomes"))
+	} else if ((t->type == NBT_BYTES || t->type == NBT_INTS) && wanted(c, FACT_BIOME) &&
+		   named(t, "Biomes")) {
 		note_biomes(c, t);
+	}
 }
 
 /* ---- blocks by number ---- */

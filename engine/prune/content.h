@@ -14,6 +14,8 @@ struct content_reading {
 	const uint8_t *base;
 	struct facts *f;
 	unsigned wants;
+	bool has_x, has_z; /* where it says that it is */
+	int32_t x, z;
 	bool skipping, section_biomes, entities_file;
 	unsigned skip_depth;
 	uint8_t where[NBT_DEPTH + 1];

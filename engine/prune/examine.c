@@ -1,6 +1,7 @@
 #include "engine/prune/examine.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/anvil/chunk.h"
@@ -33,6 +34,65 @@ void examiner_free(struct examiner *x)
 
 /* ---- damage ---- */
 
+struct claim {
+	uint32_t from, to; /* sectors, the end not included */
+	unsigned slot;
+};
+
+static int by_place(const void *a, const void *b)
+{
+	const struct claim *x = a, *y = b;
+	if (x->from != y->from)
+		return x->from < y->from ? -1 : 1;
+	return x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
+static void find_shared(const struct source_region *reg, uint8_t bits[REGION_SLOTS / 8])
+{
+	struct claim v[REGION_SLOTS];
+	size_t n = 0, widest = 0;
+	memset(bits, 0, REGION_SLOTS / 8);
+	for (unsigned slot = 0; reg && slot < REGION_SLOTS; slot++) {
+		struct region_entry en = region_entry_at(reg->header, slot);
+		if (en.count)
+			v[n++] = (struct claim){en.sector, en.sector + en.count, slot};
+	}
+	if (n)
+		qsort(v, n, sizeof *v, by_place);
+	/* Against the one so far that reaches farthest. */
+	for (size_t i = 1; i < n; i++) {
+		if (v[i].from < v[widest].to) {
+			bits[v[i].slot / 8] |= (uint8_t)(1u << (v[i].slot & 7));
+			bits[v[widest].slot / 8] |= (uint8_t)(1u << (v[widest].slot & 7));
+		}
+		if (v[i].to > v[widest].to)
+			widest = i;
+	}
+}
+
+void examine_region(struct examiner *x, struct source_region *const reg[SOURCE_KINDS])
+{
+	for (int k = 0; k < SOURCE_KINDS; k++)
+		find_shared(reg[k], x->shared[k]);
+}
+
+/* source_chunk_read(), for chunks that have their sectors to themselves. */
+static int read_record(struct examiner *x, struct source_region *reg, enum source_kind k,
+	unsigned slot, struct err *e)
+{
+	int r = source_chunk_read(reg, slot, &x->chunk[k], e);
+	if (r == 0 && x->shared[k][slot / 8] >> (slot & 7) & 1)
+		return err_set(e, E_FORMAT, 0, "it shares sectors with another chunk");
+	return r;
+}
+
+static int check_place(const struct facts *f, bool has, int32_t x, int32_t z, struct err *e)
+{
+	return has && (x != f->x || z != f->z)
+		       ? err_set(e, E_FORMAT, 0, "it says that it is chunk c.%d.%d", x, z)
+		       : 0;
+}
+
 /* A failure that is the chunk's own: remember it. Others are failures of the call. */
 static int is_damage(struct examiner *x, enum source_kind k, int rc, struct err *why, struct err *e)
 {
@@ -56,7 +116,7 @@ static int read_other(struct examiner *x, struct source_region *const reg[], enu
 	*ret = false;
 	if (!reg[k] || !source_has_chunk(reg[k], slot))
 		return 0;
-	int r = source_chunk_read(reg[k], slot, &x->chunk[k], &why);
+	int r = read_record(x, reg[k], k, slot, &why);
 	*ret = r == 0;
 	if (r == 0 || r == E_NOTFOUND)
 		return 0;
@@ -92,6 +152,12 @@ static int decode_other(struct examiner *x, struct source_region *const reg[], e
 	r = chunk_decode(x->chunk[k].type, x->chunk[k].stream, SOURCE_NBT_MAX, &x->nbt, &why);
 	if (r == 0)
 		r = nbt_check(buf_span(&x->nbt), &why);
+	if (r == 0 && k == SOURCE_ENTITIES) {
+		struct chunk_info info;
+		r = chunk_info_read(buf_span(&x->nbt), &info, &why);
+		if (r == 0)
+			r = check_place(&x->facts, info.has_pos, info.x, info.z, &why);
+	}
 	*ret = r == 0;
 	return r == 0 ? 0 : is_damage(x, k, r, &why, e);
 }
@@ -202,7 +268,10 @@ static int read_whole(struct examiner *x, unsigned wants, struct err *e)
 		r = content_step(&x->content, buf_span(&x->nbt), true, e);
 	while (r == CONTENT_NEWS);
 	facts_finish(f);
-	return r == CONTENT_END ? 0 : r;
+	if (r == CONTENT_END)
+		r = check_place(f, x->content.has_x && x->content.has_z, x->content.x, x->content.z,
+			&why);
+	return r == E_FORMAT ? is_damage(x, SOURCE_REGION, r, &why, e) : r;
 }
 
 /* After the region chunk was read whole and is sound. */
@@ -239,7 +308,7 @@ static int examine(struct examiner *x, struct source_region *const reg[], unsign
 	*ret = decide(x, o);
 	if (*ret == ANSWER_NO || (*ret != ANSWER_UNKNOWN && !o->verify))
 		return 0;
-	int r = source_chunk_read(reg[SOURCE_REGION], slot, &x->chunk[SOURCE_REGION], &why);
+	int r = read_record(x, reg[SOURCE_REGION], SOURCE_REGION, slot, &why);
 	if (r == E_NOTFOUND) {
 		*ret = ANSWER_NO; /* gone since */
 		return 0;

@@ -126,6 +126,7 @@ static int read_chunk(const struct rules *r, struct source *s, const struct worl
 		if (reg[k])
 			f->size += (uint64_t)region_entry_at(reg[k]->header, slot).count *
 				   REGION_SECTOR;
+	examine_region(x, reg);
 	if (rc == 0)
 		rc = examine_chunk(x, reg, slot, &o, &a, e);
 	for (int k = 0; k < SOURCE_KINDS; k++)

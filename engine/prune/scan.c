@@ -98,6 +98,7 @@ static int scan_chunks(struct run *run, size_t i, struct examiner *x,
 	struct source_region *const reg[], struct err *e)
 {
 	const struct scan *s = run->s;
+	examine_region(x, reg);
 	for (unsigned slot = 0; slot < REGION_SLOTS; slot++) {
 		enum answer a;
 		if (!source_has_chunk(reg[0], slot))

@@ -612,6 +612,27 @@ static void damage_at_the_end(void **state)
 	assert_string_equal(matches(&o, &r, &why), "0.0");
 }
 
+/* Two entries on the same sectors, and a chunk that says that it belongs elsewhere: prune leaves these alone
+ * as it does other damage. */
+static void shared_and_misplaced(void **state)
+{
+	CLEANUP_BUF struct buf f = BUF_INIT;
+	char path[128];
+	(void)state;
+	for (int x = 0; x < 4; x++)
+		put_new(x, 0, 0, 1000);
+	snprintf(path, sizeof path, "%s/region/r.0.0.mca", w);
+	OK(io_read_file(-100, path, &f, 1 << 20, e));
+	memcpy(f.p + 4, f.p, 4); /* 1.0 is where 0.0 is */
+	world_file(w, "region/r.0.0.mca", f.p, f.len);
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	begin_new(&b, 9, 9, 3105);
+	nbt_end(&b);
+	world_chunk(w, "", "region", 3, 0, 1000, &b);
+	expect_read("InhabitedTime < 5", "2.0");
+	expect("Damaged", "0.0 1.0 3.0");
+}
+
 /* Entities are part of the chunk: what would be pruned with it must be readable as well. */
 static void damaged_entities(void **state)
 {
@@ -810,8 +831,7 @@ static int compare_region(const char *path, const struct stat *st, int flag, str
 	char link[160], target[100];
 	snprintf(target, sizeof target, "%s/region", w);
 	OK(io_mkdirs(target, 0755, e));
-	snprintf(link, sizeof link, "%s/r.0.0.mca", target);
-	unlink(link);
+	snprintf(link, sizeof link, "%s/r.%d.%d.mca", target, rx, rz);
 	assert_int_equal(symlink(path, link), 0);
 	struct find_options o = {.query = "InhabitedTime < 5 minutes", .threads = 1};
 	CLEANUP_SOURCE struct source *s = NULL;
@@ -831,18 +851,18 @@ static int compare_region(const char *path, const struct stat *st, int flag, str
 				want = v < 6000;
 			/* The reader here also minds coordinates, files of entities and the like. */
 			if (chunk && !nbt.problem) {
-				assert_int_equal(selection_has(f.v[0].match, i % 32, i / 32), want);
+				assert_int_equal(selection_has(f.v[0].match, rx * 32 + i % 32, rz * 32 + i / 32), want);
 				real_chunks++;
 			}
 		} else if (!slot.problem) {
-			assert_false(selection_has(f.v[0].match, i % 32, i / 32));
+			assert_false(selection_has(f.v[0].match, rx * 32 + i % 32, rz * 32 + i / 32));
 		}
 		region_nbt_free(&nbt);
 		region_slot_free(&slot);
 	}
 	found_free(&f);
 	region_reader_close(&rr);
-	return 0;
+	return unlink(link);
 }
 
 static void real_worlds(void **state)
@@ -869,7 +889,7 @@ int main(void)
 		T(grammar_errors), T(grammar_noise), T(filters_new_layout),
 		T(filters_middle_layout), T(filters_old_layout), T(wrong_types), T(forced_chunks),
 		T(players), T(damaged_chunks_match_only_damaged), T(damage_at_the_end),
-		T(damaged_entities), T(bug_1_query_and_selection_test_chunks),
+		T(damaged_entities), T(shared_and_misplaced), T(bug_1_query_and_selection_test_chunks),
 		T(bug_2_positions_prune_no_regions), T(bug_3_other_folders_are_not_the_current_one),
 		T(bug_4_selection_of_whole_regions), T(bug_5_inverted_selections),
 		T(bug_6_border_knows_namespaced_status),
