@@ -11,6 +11,7 @@
 #include "engine/snapshot/map.h"
 
 #define READ_BACK ((size_t)256 << 10)
+#define BLOCK 4096u /* of most file systems, and a sector of a region file */
 
 struct job {
 	struct extract_file *f;
@@ -149,6 +150,23 @@ static int write_zeros(int fd, uint64_t off, uint64_t len, struct err *e)
 	return r;
 }
 
+/* The new file reads as zeros already: what is left to do is to give them room on the disk, so that they
+ * do not come back as a hole. A block that they share with a record or other bytes gets its room from
+ * those, which spares a write behind every record. */
+static int write_gap_zeros(struct extract_file *f, const struct layout *l, size_t i, struct err *e)
+{
+	const struct extent *x = &l->gaps[i], *before = i ? x - 1 : NULL;
+	const struct extent *after = i + 1 < l->n_gaps ? x + 1 : NULL;
+	uint64_t from = x->off, to = (uint64_t)x->off + x->len;
+	bool hole_before = before && before->kind == EXTENT_HOLE && before->off + before->len == from;
+	bool hole_after = to == l->size || (after && after->kind == EXTENT_HOLE && after->off == to);
+	if (!hole_before)
+		from = (from + BLOCK - 1) / BLOCK * BLOCK;
+	if (!hole_after)
+		to = to / BLOCK * BLOCK;
+	return from < to ? write_zeros(f->fd, from, to - from, e) : 0;
+}
+
 /* Header, zeros, and the parts of sources; a source is decoded once for a run of its parts. */
 static int write_gaps(struct extract_file *f, struct coder *c, struct err *e)
 {
@@ -160,7 +178,7 @@ static int write_gaps(struct extract_file *f, struct coder *c, struct err *e)
 	for (size_t i = 0; i < l->n_gaps && r == 0; i++) {
 		const struct extent *x = &l->gaps[i];
 		if (x->kind == EXTENT_ZERO)
-			r = write_zeros(f->fd, x->off, x->len, e);
+			r = write_gap_zeros(f, l, i, e);
 		if (x->kind != EXTENT_BLOB || done[i])
 			continue;
 		CLEANUP_BUF struct buf b = BUF_INIT;
