@@ -18,7 +18,7 @@ port=$((20000 + $$ % 10000))
 world=$work/world
 export MCFS_STORE=$work/store
 mkdir "$world"
-expect 0 "$MCFS" init
+expect 0 "$MCFS" init --recompress now
 node "$here/live-server/server.js" "$world" "$port" >"$work/server" 2>&1 &
 server=$!
 for _ in $(seq 60); do
