@@ -21,6 +21,7 @@ static const char schema[] = "CREATE TABLE job (name TEXT PRIMARY KEY, last_due 
 
 struct history {
 	struct db *db;
+	bool held, open; /* a transaction is wanted; has begun */
 };
 
 const char *run_result_name(enum run_result r)
@@ -54,24 +55,57 @@ void history_close(struct history *h)
 	free(h);
 }
 
-/* One statement in a transaction of its own is durable when it returns. */
+void history_hold(struct history *h)
+{
+	h->held = true;
+}
+
+int history_release(struct history *h, struct err *e)
+{
+	bool open = h->open;
+	h->held = h->open = false;
+	return open ? db_commit(h->db, e) : 0;
+}
+
+/* The statement of something to be written. */
+static int prepare(struct history *h, struct db_stmt **s, const char *sql, struct err *e)
+{
+	if (h->held && !h->open) {
+		int rc = db_begin(h->db, e);
+		if (rc < 0)
+			return rc;
+		h->open = true;
+	}
+	return db_sql(h->db, s, sql, e);
+}
+
+/* The last statement's end: without a transaction it is durable now. */
+static int written(struct history *h, struct db_stmt *s, struct err *e)
+{
+	int rc = db_run(s, e);
+	if (rc < 0 && h->open) {
+		db_rollback(h->db);
+		h->open = false;
+	}
+	return rc;
+}
 
 int history_due(struct history *h, const char *job, int64_t due, struct err *e)
 {
 	struct db_stmt *s;
-	int rc = db_sql(h->db, &s,
+	int rc = prepare(h, &s,
 		"INSERT INTO job VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET last_due = ?2", e);
 	if (rc < 0)
 		return rc;
 	db_bind_text(s, 1, job);
 	db_bind_int(s, 2, due);
-	return db_run(s, e);
+	return written(h, s, e);
 }
 
 int history_begin(struct history *h, const struct history_run *run, int64_t *ret_id, struct err *e)
 {
 	struct db_stmt *s;
-	int rc = db_sql(h->db, &s,
+	int rc = prepare(h, &s,
 		"INSERT INTO run (job, due, started, ended, attempt, result, exit_code, message, "
 		"owner) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 		e);
@@ -86,7 +120,7 @@ int history_begin(struct history *h, const struct history_run *run, int64_t *ret
 	db_bind_int(s, 7, run->exit_code);
 	db_bind_text(s, 8, run->message);
 	db_bind_int(s, 9, getpid());
-	rc = db_run(s, e);
+	rc = written(h, s, e);
 	if (rc == 0)
 		*ret_id = db_last_id(h->db);
 	return rc;
@@ -95,7 +129,7 @@ int history_begin(struct history *h, const struct history_run *run, int64_t *ret
 int history_end(struct history *h, const struct history_run *run, int keep, struct err *e)
 {
 	struct db_stmt *s;
-	int rc = db_sql(h->db, &s,
+	int rc = prepare(h, &s,
 		"UPDATE run SET ended = ?2, result = ?3, exit_code = ?4, message = ?5, output = ?6 "
 		"WHERE id = ?1",
 		e);
@@ -107,9 +141,9 @@ int history_end(struct history *h, const struct history_run *run, int keep, stru
 	db_bind_int(s, 4, run->exit_code);
 	db_bind_text(s, 5, run->message);
 	db_bind_text(s, 6, run->output);
-	rc = db_run(s, e);
+	rc = written(h, s, e);
 	if (rc == 0)
-		rc = db_sql(h->db, &s,
+		rc = prepare(h, &s,
 			"DELETE FROM run WHERE job = ?1 AND id <= (SELECT id FROM run WHERE job = ?1 "
 			"ORDER BY id DESC LIMIT 1 OFFSET ?2)",
 			e);
@@ -117,7 +151,7 @@ int history_end(struct history *h, const struct history_run *run, int keep, stru
 		return rc;
 	db_bind_text(s, 1, run->job);
 	db_bind_int(s, 2, keep);
-	return db_run(s, e);
+	return written(h, s, e);
 }
 
 int history_recover(struct history *h, int64_t now_ms, struct err *e)

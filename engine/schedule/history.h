@@ -47,11 +47,17 @@ struct history_job {
 int history_open(const char *path, bool must_exist, struct history **ret, struct err *e) MUST_CHECK;
 void history_close(struct history *h);
 
+/* Between these, what is written comes together in one transaction, durable after the release: so that
+ * many jobs at once do not cost as many waits for the disk. After any failure in between, all of it
+ * is undone. */
+void history_hold(struct history *h);
+int history_release(struct history *h, struct err *e) MUST_CHECK;
+
 /* Runs that have no end and whose scheduler is gone were interrupted. */
 int history_recover(struct history *h, int64_t now_ms, struct err *e) MUST_CHECK;
 int history_job(struct history *h, const char *job, struct history_job *ret,
 	struct err *e) MUST_CHECK;
-/* The job was due; durable before it is started, so that a crash does not make it due again. */
+/* The job was due. */
 int history_due(struct history *h, const char *job, int64_t due, struct err *e) MUST_CHECK;
 int history_begin(struct history *h, const struct history_run *run, int64_t *ret_id,
 	struct err *e) MUST_CHECK;

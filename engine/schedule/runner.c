@@ -342,12 +342,28 @@ static void sweep_runs(struct runner *r)
 		sweep_jobs(r);
 }
 
+static void hold(struct runner *r)
+{
+	if (r->env.history)
+		history_hold(r->env.history);
+}
+
+static void release(struct runner *r)
+{
+	struct err e = ERR_INIT;
+	if (r->env.history && history_release(r->env.history, &e) < 0)
+		say(r, LOG_ERROR, NULL, "%s", e.msg);
+}
+
 int64_t runner_step(struct runner *r, struct moment now)
 {
 	notice_jumps(r, now);
+	hold(r);
 	if (!r->stopping && !r->env.no_timers)
 		for (size_t i = 0; i < r->n_jobs; i++)
 			look_at(r, r->jobs[i]);
+	release(r); /* that they were due is durable before anything is started */
+	hold(r);
 	if (r->stop_at <= now.mono) {
 		r->stop_at = INT64_MAX;
 		runner_stop(r, STOP_TERMINATE, now);
@@ -367,6 +383,7 @@ int64_t runner_step(struct runner *r, struct moment now)
 				begin_dependents(r, u->job);
 		}
 	}
+	release(r);
 	sweep_runs(r);
 	hooks_advance(r);
 	return next_wake(r);

@@ -270,6 +270,25 @@ grep -q '^mcfs_job_running{job="sleeper"} 0' "$work/mcfs.prom" || fail "no statu
 sched 1 status
 says "no scheduler answers on 127.0.0.1:$port"
 
+check "a busy scheduler hears signals as well"
+export MCFS_STATE_DIR=$work/state8
+for i in $(seq 60); do
+	printf '[job-local "j%s"]\nschedule = * * * * * *\ncommand = yes "a line of output"\n' "$i"
+done >"$ini"
+serve -q
+for _ in $(seq 100); do
+	[ -z "$(processes_of yes 'a line of output')" ] || break
+	sleep 0.1
+done
+kill "$daemon"
+for _ in $(seq 300); do
+	kill -0 "$daemon" 2>/dev/null || break
+	sleep 0.1
+done
+! kill -0 "$daemon" 2>/dev/null || { kill -9 "$daemon"; fail "SIGTERM is not heard"; }
+ends 0
+export MCFS_STATE_DIR=$work/state4
+
 check "SIGTERM that waits for the job"
 cat >"$ini" <<'END'
 [global]

@@ -27,12 +27,14 @@ struct conn {
 	char *out; /* NULL: the request is not there yet */
 	size_t out_n, out_off;
 	time_t until;
+	uint64_t order;
 };
 
 struct http {
 	int fd;
 	http_answer answer;
 	void *ctx;
+	uint64_t n_accepted;
 	struct conn conn[CONNS_MAX];
 };
 
@@ -87,10 +89,7 @@ void http_close(struct http *h)
 size_t http_pollfds(const struct http *h, struct pollfd *fds, size_t max)
 {
 	size_t n = 0;
-	bool room = false;
-	for (size_t i = 0; i < CONNS_MAX; i++)
-		room |= h->conn[i].fd < 0;
-	if (room && n < max)
+	if (n < max)
 		fds[n++] = (struct pollfd){.fd = h->fd, .events = POLLIN};
 	for (size_t i = 0; i < CONNS_MAX && n < max; i++)
 		if (h->conn[i].fd >= 0)
@@ -205,18 +204,35 @@ static void step_conn(struct http *h, struct conn *c)
 	drop(c);
 }
 
+/* A place for a new connection: a free one, else that of the oldest, which has had its time. */
+static struct conn *place(struct http *h)
+{
+	struct conn *oldest = &h->conn[0];
+	for (size_t i = 0; i < CONNS_MAX; i++) {
+		if (h->conn[i].fd < 0)
+			return &h->conn[i];
+		if (h->conn[i].order < oldest->order)
+			oldest = &h->conn[i];
+	}
+	drop(oldest);
+	return oldest;
+}
+
 void http_step(struct http *h)
 {
 	time_t now = seconds();
 	for (size_t i = 0; i < CONNS_MAX; i++) {
-		struct conn *c = &h->conn[i];
-		if (c->fd < 0) {
-			int fd = accept4(h->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-			if (fd < 0)
-				continue;
-			*c = (struct conn){.fd = fd, .until = now + SECONDS};
-		}
+		int fd = accept4(h->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0)
+			break;
+		struct conn *c = place(h);
+		*c = (struct conn){.fd = fd, .until = now + SECONDS, .order = ++h->n_accepted};
 		step_conn(h, c);
+	}
+	for (size_t i = 0; i < CONNS_MAX; i++) {
+		struct conn *c = &h->conn[i];
+		if (c->fd >= 0)
+			step_conn(h, c);
 		if (c->fd >= 0 && now >= c->until)
 			drop(c);
 	}

@@ -10,7 +10,7 @@
 #include "engine/base/io.h"
 #include "tools/mcfs-scheduler/scheduler.h"
 
-#define FDS_MAX 256
+#define FDS_MAX 4500 /* as many as jobs can be, and the status port */
 #define STATUS_FILE_MS 10000
 
 static volatile sig_atomic_t stop_asked, reload_asked;
@@ -158,8 +158,12 @@ static void stop(struct server *v, enum stop_policy policy)
 	runner_stop(v->runner, policy, clock_now(&v->s.clock));
 }
 
-static void obey_signals(struct server *v)
+static void obey_signals(struct server *v, const sigset_t *while_waiting)
 {
+	sigset_t blocked;
+	/* ppoll() lets them in only when it has to wait, which on a busy machine may be never. */
+	sigprocmask(SIG_SETMASK, while_waiting, &blocked);
+	sigprocmask(SIG_SETMASK, &blocked, NULL);
 	if (reload_asked) {
 		reload_asked = 0;
 		if (!v->stops)
@@ -201,7 +205,7 @@ static void loop(struct server *v, bool until_idle, const sigset_t *mask)
 {
 	const struct spawn_events ev = {output, ended, v->runner};
 	for (;;) {
-		obey_signals(v);
+		obey_signals(v, mask);
 		bool more = spawn_collect(v->s.spawner, &ev);
 		struct moment now = clock_now(&v->s.clock);
 		if (v->o->until_ms >= 0 && now.wall > v->o->until_ms && !v->stops) {
