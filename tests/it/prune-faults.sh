@@ -9,7 +9,10 @@
 . "${0%/*}/lib.sh"
 . "${0%/*}/prune-lib.sh"
 : "${MCFS_FAULTS_LIB:?faults.so}"
-kills=${MCFS_KILLS:-20}
+# A sanitized mcfs is slow, and has seen all of it after a few.
+kills=${MCFS_KILLS:-$((${MCFS_SANITIZED:-0} ? 5 : 20))}
+places=${MCFS_FAULTS:-$((${MCFS_SANITIZED:-0} ? 2 : 4))}
+[ "$places" != all ] || places=1000000
 seed=${MCFS_KILL_SEED:-$RANDOM}
 RANDOM=$seed
 echo "seed $seed"
@@ -44,6 +47,7 @@ op_words() { # OP -> command
 	all) command=(prune --world "$w" --dimension $dim r.0.0 r.-1.0 r.0.-1 r.-1.-1) ;;
 	many) command=(prune --world "$w" --dimension $dim $many) ;;
 	restore) command=(trash restore --world "$w" --all) ;;
+	replace) command=(trash restore --world "$w" --all --replace) ;;
 	repack) command=(prune --world "$w" --repack) ;;
 	apply) command=(trash apply --world "$w") ;;
 	esac
@@ -106,10 +110,11 @@ count_calls() { # OP
 	cat "$work/count"
 }
 
+all_places=$places
 for op in prune restore apply repack; do
 	n=$(count_calls $op)
-	places=${MCFS_FAULTS:-4}
-	[ "$places" != all ] || places=$n
+	places=$all_places
+	[ "$places" -lt "$n" ] || places=$n
 	step=$(((n + places - 1) / places))
 	check "$op: $n calls, every ${step}th of them"
 	for how in kill torn eio enospc; do
@@ -128,6 +133,77 @@ for op in prune restore apply repack; do
 		done
 	done
 done
+
+# One chunk in two versions: the old one comes back over the new one.
+start_of() { # NAME: keep what is there under that name
+	rm -rf "$work/$1"
+	mkdir "$work/$1"
+	cp -a "$w" "$work/$1/w"
+	cp -a "$MCFS_STATE_DIR" "$work/$1/state"
+}
+again() { # NAME
+	rm -rf "$w" "$MCFS_STATE_DIR"
+	cp -a "$work/$1/w" "$w"
+	cp -a "$work/$1/state" "$MCFS_STATE_DIR"
+}
+start_of clean
+front=()
+chunk=$(awk '$1 == "entities" { print $2 }' "$work/want.list" | sed 1q)
+chunk=${chunk:-${few%% *}}
+file=$(echo "$chunk" | awk -F. '{ printf "r.%d.%d.mca", int($2 < 0 ? ($2 - 31) / 32 : $2 / 32), int($3 < 0 ? ($3 - 31) / 32 : $3 / 32) }')
+file=$(find "$w" -path "*/region/$file" -printf '%P\n' | grep -v 'DIM\|nether\|end' | sed 1q)
+version() { # the chunk's bytes in the world
+	chunks_of "$w" | awk -v f="${file%/*}" -v c="$chunk" '$1 == f && $2 == c { print $5 "-" $6 }'
+}
+old=$(version)
+expect 0 "$MCFS" prune --world "$w" "$chunk"
+exec 8<>"$w/session.lock"
+"$MCFS_SERVER_STAND_IN" "$w" <"$work/fifo" >"$work/server.out" &
+server=$!
+exec 9>"$work/fifo"
+printf 'open %s\nsave %s 9000\nquit\n' "$file" "$(echo "$chunk" | awk -F. '{ print $2, $3 }')" >&9
+exec 9>&- 8>&-
+wait "$server"
+new=$(version)
+[ "$new" ] && [ "$new" != "$old" ] || fail "the server did not save the chunk: $(cat "$work/server.out")"
+chunks_of "$w" | grep -v " $chunk " >"$work/others.list"
+start_of two
+
+both_there() { # WHAT: each version is in the world or in the trash, and the other chunks are untouched
+	local seen="" i
+	chunks_of "$w" | grep -v " $chunk " >"$work/now.list"
+	equal_lists "$work/others.list" "$work/now.list" "$1: another chunk was changed"
+	for i in 1 2 3; do
+		seen="$seen $(version)"
+		id=$("$MCFS" trash list --world "$w" "$chunk" | sed -n "${i}p" | awk '{ print $1 }')
+		[ "$id" ] || break
+		"$MCFS" trash restore --world "$w" --id "$id" --replace >"$work/stdout" 2>"$work/stderr" ||
+			fail "$1: $(cat "$work/stderr")"
+	done
+	seen="$seen $(version)"
+	case "$seen" in *"$old"*) ;; *) fail "$1: the old version is lost" ;; esac
+	case "$seen" in *"$new"*) ;; *) fail "$1: the new version is lost" ;; esac
+}
+
+front=(env "ASAN_OPTIONS=$(asan)" LD_PRELOAD="$MCFS_FAULTS_LIB" MCFS_FAULT_COUNT="$work/count")
+do_op replace >/dev/null
+[ "$(version)" = "$old" ] || fail "--replace did not put the old version back"
+n=$(cat "$work/count")
+places=$all_places
+[ "$places" -lt "$n" ] || places=$n
+step=$(((n + places - 1) / places))
+check "replace: $n calls, every ${step}th of them"
+for how in kill torn eio enospc; do
+	for at in $(seq $((1 + RANDOM % step)) $step "$n"); do
+		again two
+		front=(env "ASAN_OPTIONS=$(asan)" LD_PRELOAD="$MCFS_FAULTS_LIB" MCFS_FAULT_AT="$at" MCFS_FAULT_HOW=$how)
+		do_op replace >"$work/stdout" 2>"$work/stderr" || true
+		chunks_of "$w" | grep " broken$" && fail "replace, $how at $at: a chunk is broken"
+		expect 0 "$MCFS" trash apply --world "$w"
+		both_there "replace, $how at $at"
+	done
+done
+again clean
 
 check "$kills kills at random moments"
 front=()
