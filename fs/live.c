@@ -395,6 +395,39 @@ int live_tree(struct call *cl, uint64_t age, struct world_tree **ret)
 	return 0;
 }
 
+int live_node_get(struct call *cl, uint64_t age, uint32_t number, struct live_node *ret)
+{
+	*ret = (struct live_node){.number = number};
+	int r = live_tree(cl, age, &ret->tree);
+	if (r < 0)
+		return r;
+	if (number >= ret->tree->n_nodes) {
+		live_node_free(ret);
+		return err_set(&cl->e, E_NOTFOUND, 0, "no such file");
+	}
+	int dim = ret->tree->node[number].dim;
+	ret->place = dim >= 0 ? &ret->tree->place[dim] : NULL;
+	return 0;
+}
+
+void live_node_free(struct live_node *n)
+{
+	if (n->tree)
+		world_tree_unref(n->tree);
+	*n = (struct live_node){0};
+}
+
+void live_node_stat(struct call *cl, const struct live_node *n, uint64_t ino, struct stat *st)
+{
+	const struct world_node *w = &n->tree->node[n->number];
+	struct world_node now = *w;
+	live_stat(cl->fs->live, w->dim >= 0 ? n->tree->worlds.v[w->dim].folder : w->name, &now);
+	stat_dir(cl->fs, st, ino, ts_of(now.mtime));
+	st->st_mode = S_IFDIR | now.mode;
+	st->st_uid = now.uid;
+	st->st_gid = now.gid;
+}
+
 /* ---- empty regions ---- */
 
 static bool same_spot(const struct live_spot *a, const struct live_spot *b)

@@ -31,6 +31,19 @@ int live_tree(struct call *cl, uint64_t age, struct world_tree **ret) MUST_CHECK
 /* Set mode, owner, time of what is at a path that begins with a world's name. */
 void live_stat(void *live, const char *path, struct world_node *n);
 
+/* A directory of a tree of live worlds, as trash/ and prunable/ show it too. */
+struct live_node {
+	struct world_tree *tree;
+	uint32_t number;
+	const struct world_place *place; /* NULL: not a dimension */
+};
+/* E_NOTFOUND as live_tree(), and when it has no such number. */
+int live_node_get(struct call *cl, uint64_t age, uint32_t number, struct live_node *ret) MUST_CHECK;
+void live_node_free(struct live_node *n);
+#define CLEANUP_LIVE_NODE __attribute__((cleanup(live_node_free)))
+/* A directory with the world's or dimension's owner, mode and time. */
+void live_node_stat(struct call *cl, const struct live_node *n, uint64_t ino, struct stat *st);
+
 /* A directory of a world, for *at calls (O_PATH). E_NOTFOUND when any part of it is no directory. */
 int live_dir(const struct live_world *w, const char *path, int *ret, struct err *e) MUST_CHECK;
 

@@ -159,17 +159,14 @@ static int map_of(struct call *cl, struct judged *d, struct piece **ret)
 /* ---- places ---- */
 
 struct at {
-	struct world_tree *tree;
-	uint32_t number;
+	struct live_node n;
 	uint32_t rule; /* + 1; 0: above the rules; MAP */
-	struct live_world *world;	 /* NULL: prunable/ itself */
-	const struct world_place *place; /* NULL: not a dimension, or above the rules */
+	struct live_world *world; /* NULL: prunable/ itself */
 };
 
 static void at_free(struct at *a)
 {
-	if (a->tree)
-		world_tree_unref(a->tree);
+	live_node_free(&a->n);
 }
 #define CLEANUP_AT __attribute__((cleanup(at_free)))
 
@@ -186,23 +183,17 @@ static int not_here(struct call *cl)
 static int where(struct call *cl, struct node n, struct at *ret)
 {
 	*ret = (struct at){0};
-	int r = live_tree(cl, is_top(n) ? 0 : n.shelf->key.dir, &ret->tree);
+	int r = live_node_get(cl, is_top(n) ? 0 : n.shelf->key.dir, is_top(n) ? 0 : n.slot, &ret->n);
 	if (r < 0 || is_top(n))
 		return r;
-	ret->number = n.slot;
 	ret->rule = n.shelf->key.dim;
-	if (ret->number >= ret->tree->n_nodes) {
-		at_free(ret);
-		*ret = (struct at){0};
-		return not_here(cl);
-	}
-	const struct world_node *v = ret->tree->node;
-	uint32_t top = ret->number;
+	const struct world_node *v = ret->n.tree->node;
+	uint32_t top = ret->n.number;
 	while (v[top].parent)
 		top = v[top].parent;
 	ret->world = live_named(cl->fs->live, span_of(v[top].name, strlen(v[top].name)));
-	if (ret->rule && v[ret->number].dim >= 0)
-		ret->place = &ret->tree->place[v[ret->number].dim];
+	if (!ret->rule) /* a dimension is one below a rule only */
+		ret->n.place = NULL;
 	return 0;
 }
 
@@ -233,13 +224,8 @@ static int getattr(struct call *cl, struct node n, struct stat *st, double *ttl)
 	int r = where(cl, n, &a);
 	if (r < 0)
 		return r;
-	struct world_node *w = &a.tree->node[a.number], now = *w;
-	live_stat(cl->fs->live, w->dim >= 0 ? a.tree->worlds.v[w->dim].folder : a.world->name, &now);
-	stat_dir(cl->fs, st, ino_of(cl->fs, NULL, 'P', a.rule, a.number, span_of("", 0)),
-		ts_of(now.mtime));
-	st->st_mode = S_IFDIR | (now.mode & 0555);
-	st->st_uid = now.uid;
-	st->st_gid = now.gid;
+	live_node_stat(cl, &a.n, ino_of(cl->fs, NULL, 'P', a.rule, a.n.number, span_of("", 0)), st);
+	st->st_mode &= S_IFDIR | 0555;
 	return a.rule == MAP ? stat_map(cl, &a, st) : 0;
 }
 
@@ -259,14 +245,14 @@ static int give(struct call *cl, struct shelf *s, uint32_t slot, struct found *r
 static int give_dir(struct call *cl, const struct at *a, uint32_t rule, uint32_t number,
 	struct found *ret)
 {
-	struct shelf_key key = {.kind = SHELF_RULES, .dim = rule, .dir = a->tree->age};
+	struct shelf_key key = {.kind = SHELF_RULES, .dim = rule, .dir = a->n.tree->age};
 	return give(cl, nodes_get(cl->fs->nodes, &key, 0, NULL), number, ret);
 }
 
 static int give_chunk(struct call *cl, struct node dir, const struct at *a, int32_t rx, int32_t rz,
 	unsigned slot, struct found *ret)
 {
-	struct shelf_key key = {.kind = SHELF_PRUNE, .dim = a->number, .dir = a->tree->age, .x = rx,
+	struct shelf_key key = {.kind = SHELF_PRUNE, .dim = a->n.number, .dir = a->n.tree->age, .x = rx,
 		.z = rz};
 	set_le32(key.leaf.b, a->rule - 1);
 	return give(cl, nodes_get(cl->fs->nodes, &key, 0, dir.shelf), chunk_slot_number(slot), ret);
@@ -286,12 +272,12 @@ static int rule_named(struct call *cl, struct span name)
 static const struct judged_dim *prunable_dim(struct call *cl, const struct judged *d,
 	const struct at *a)
 {
-	const struct judged_dim *dim = dim_of(d, a->place->name);
+	const struct judged_dim *dim = dim_of(d, a->n.place->name);
 	char line[700];
 	if (!dim || !*dim->refused)
 		return dim;
 	snprintf(line, sizeof line, "prunable/%.200s: nothing of %.200s: %.250s", a->world->name,
-		a->place->name, dim->refused);
+		a->n.place->name, dim->refused);
 	say_once(cl->fs, LOG_WARN, line);
 	return NULL;
 }
@@ -340,16 +326,16 @@ static int lookup(struct call *cl, struct node n, struct span name, struct found
 	if (r < 0)
 		return r;
 	if (is_map(&a, name))
-		return give_dir(cl, &a, MAP, a.number, ret);
+		return give_dir(cl, &a, MAP, a.n.number, ret);
 	if (a.world && !a.rule) {
 		int rule = rule_named(cl, name);
 		return rule < 0 ? not_here(cl)
-				: give_dir(cl, &a, (uint32_t)rule + 1, a.number, ret);
+				: give_dir(cl, &a, (uint32_t)rule + 1, a.n.number, ret);
 	}
-	int child = world_tree_child(a.tree, a.number, name);
+	int child = world_tree_child(a.n.tree, a.n.number, name);
 	if (child >= 0)
 		return give_dir(cl, &a, a.rule, (uint32_t)child, ret);
-	return a.place ? lookup_chunk(cl, n, &a, name, ret) : not_here(cl);
+	return a.n.place ? lookup_chunk(cl, n, &a, name, ret) : not_here(cl);
 }
 
 /* ---- listing ---- */
@@ -372,9 +358,9 @@ static int list_rules(struct call *cl, const struct at *a, uint64_t off, list_fn
 		int r = 0;
 		/* How large the map is takes making it: only who looks at it pays for that. */
 		if (i < n)
-			r = give_dir(cl, a, (uint32_t)i + 1, a->number, &f);
+			r = give_dir(cl, a, (uint32_t)i + 1, a->n.number, &f);
 		else
-			f.st.st_ino = ino_of(cl->fs, NULL, 'P', MAP, a->number, span_of("", 0));
+			f.st.st_ino = ino_of(cl->fs, NULL, 'P', MAP, a->n.number, span_of("", 0));
 		if (r < 0)
 			return r;
 		if (!emit(cl, i < n ? rules_name(cl->fs->rules, i) : MAP_NAME, &f, i + 1, fn, ctx))
@@ -401,7 +387,7 @@ static int list_chunks(struct call *cl, const struct at *a, uint64_t first, uint
 	for (uint64_t i = off - first; i < dim->n_regions * (uint64_t)REGION_SLOTS; i++) {
 		if (rg != &dim->regions[i / REGION_SLOTS]) {
 			rg = &dim->regions[i / REGION_SLOTS];
-			chunks_live(cl, a->place, rg->x, rg->z, live);
+			chunks_live(cl, a->n.place, rg->x, rg->z, live);
 		}
 		unsigned slot = (unsigned)(i % REGION_SLOTS);
 		struct found f = {.st = {.st_mode = S_IFREG | 0444}};
@@ -410,7 +396,7 @@ static int list_chunks(struct call *cl, const struct at *a, uint64_t first, uint
 			continue;
 		chunk_name(rg->x, rg->z, slot, CHUNK_NBT_TAIL, text);
 		f.st.st_ino = ino_of(cl->fs, NULL, 'p', (uint64_t)(uint32_t)rg->x << 32 | (uint32_t)rg->z,
-			(uint64_t)a->number << 32 | slot, span_of("", 0));
+			(uint64_t)a->n.number << 32 | slot, span_of("", 0));
 		if (!fn(ctx, span_of(text, strlen(text)), &f, first + i + 1))
 			break;
 	}
@@ -427,16 +413,16 @@ static int list(struct call *cl, struct node n, uint64_t off, list_fn fn, void *
 		return err_set(&cl->e, E_FORMAT, 0, "not a directory");
 	if (a.world && !a.rule)
 		return list_rules(cl, &a, off, fn, ctx);
-	const struct world_node *w = &a.tree->node[a.number];
+	const struct world_node *w = &a.n.tree->node[a.n.number];
 	for (; off < w->count; off++) {
 		struct found f;
 		r = give_dir(cl, &a, a.rule, w->first + (uint32_t)off, &f);
 		if (r < 0)
 			return r;
-		if (!emit(cl, a.tree->node[w->first + off].name, &f, off + 1, fn, ctx))
+		if (!emit(cl, a.n.tree->node[w->first + off].name, &f, off + 1, fn, ctx))
 			return 0;
 	}
-	return a.place ? list_chunks(cl, &a, w->count, off, fn, ctx) : 0;
+	return a.n.place ? list_chunks(cl, &a, w->count, off, fn, ctx) : 0;
 }
 
 /* ---- contents ---- */
@@ -446,7 +432,7 @@ static int open_(struct call *cl, struct node n, struct handle *h)
 	CLEANUP_AT struct at a = {0};
 	CLEANUP_JUDGED struct judged *d = NULL;
 	int r = where(cl, n, &a);
-	if (r < 0 || !a.world || (a.rule != MAP && !a.place))
+	if (r < 0 || !a.world || (a.rule != MAP && !a.n.place))
 		return r;
 	r = judged_get(cl, a.world, &d);
 	if (r == 0 && a.rule == MAP) {
@@ -483,7 +469,7 @@ static int name(struct call *cl, struct node n, struct buf *out, struct node *re
 			   : a.rule	  ? rules_name(cl->fs->rules, a.rule - 1)
 					  : "";
 	int len = snprintf(text, sizeof text, "prunable/%.200s/%.100s%s%.200s", a.world->name, rule,
-		a.place ? "/" : "", a.place ? a.place->name : "");
+		a.n.place ? "/" : "", a.n.place ? a.n.place->name : "");
 	*ret_parent = (struct node){0};
 	return buf_add(out, text, (size_t)len, &cl->e);
 }

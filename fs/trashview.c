@@ -21,16 +21,13 @@
 #define ITEM_BITS 10
 
 struct at {
-	struct world_tree *tree;
-	uint32_t number; /* of the directory's node */
-	const struct world_place *place; /* NULL: not a dimension */
+	struct live_node n;
 	int64_t item; /* 0: a directory */
 };
 
 static void at_free(struct at *a)
 {
-	if (a->tree)
-		world_tree_unref(a->tree);
+	live_node_free(&a->n);
 }
 #define CLEANUP_AT __attribute__((cleanup(at_free)))
 
@@ -47,24 +44,12 @@ static int not_here(struct call *cl)
 static int where(struct call *cl, struct node n, struct at *ret)
 {
 	const struct shelf_key *k = &n.shelf->key;
+	bool item = k->kind == SHELF_TRASHED;
 	*ret = (struct at){0};
-	int r = live_tree(cl, is_top(n) ? 0 : k->dir, &ret->tree);
-	if (r < 0)
-		return r;
-	if (k->kind == SHELF_TRASHED) {
-		ret->number = k->dim;
+	if (item)
 		ret->item = ((int64_t)k->z << 32 | (uint32_t)k->x) << ITEM_BITS | n.slot;
-	} else if (!is_top(n)) {
-		ret->number = n.slot;
-	}
-	if (ret->number >= ret->tree->n_nodes) {
-		at_free(ret);
-		*ret = (struct at){0};
-		return not_here(cl);
-	}
-	int dim = ret->tree->node[ret->number].dim;
-	ret->place = dim >= 0 ? &ret->tree->place[dim] : NULL;
-	return 0;
+	return live_node_get(cl, is_top(n) ? 0 : k->dir, is_top(n) ? 0 : item ? k->dim : n.slot,
+		&ret->n);
 }
 
 /* An item that is in the trash as far as anybody is to know. */
@@ -75,10 +60,10 @@ static bool is_shown(const struct trash_item *it)
 
 static int find_item(struct call *cl, const struct at *a, struct trash_item *ret)
 {
-	int r = a->place ? trash_find(keeper_trash(cl->fs->keeper, a->place->live), a->item, ret,
+	int r = a->n.place ? trash_find(keeper_trash(cl->fs->keeper, a->n.place->live), a->item, ret,
 				   &cl->e)
 			 : not_here(cl);
-	if (r == 0 && (strcmp(ret->dimension, a->place->name) != 0 || !is_shown(ret))) {
+	if (r == 0 && (strcmp(ret->dimension, a->n.place->name) != 0 || !is_shown(ret))) {
 		trash_item_free(ret);
 		return not_here(cl);
 	}
@@ -89,13 +74,7 @@ static int find_item(struct call *cl, const struct at *a, struct trash_item *ret
 
 static void stat_at_node(struct call *cl, const struct at *a, struct stat *st)
 {
-	struct world_node *w = &a->tree->node[a->number], now = *w;
-	live_stat(cl->fs->live, w->dim >= 0 ? a->tree->worlds.v[w->dim].folder : w->name, &now);
-	stat_dir(cl->fs, st, ino_of(cl->fs, NULL, 'T', a->number, 0, span_of("", 0)),
-		ts_of(now.mtime));
-	st->st_mode = S_IFDIR | now.mode;
-	st->st_uid = now.uid;
-	st->st_gid = now.gid;
+	live_node_stat(cl, &a->n, ino_of(cl->fs, NULL, 'T', a->n.number, 0, span_of("", 0)), st);
 }
 
 static int stat_item(struct call *cl, const struct at *a, const struct trash_item *it,
@@ -103,11 +82,11 @@ static int stat_item(struct call *cl, const struct at *a, const struct trash_ite
 {
 	CLEANUP_PIECE struct piece *bytes = NULL;
 	bool fine;
-	int r = trashed_bytes(cl, a->place->live, it, -1, &fine, &bytes);
+	int r = trashed_bytes(cl, a->n.place->live, it, -1, &fine, &bytes);
 	if (r < 0)
 		return r;
 	stat_at_node(cl, a, st);
-	st->st_ino = ino_of(cl->fs, NULL, 't', a->place->live->number, (uint64_t)it->id,
+	st->st_ino = ino_of(cl->fs, NULL, 't', a->n.place->live->number, (uint64_t)it->id,
 		span_of("", 0));
 	st->st_mode = S_IFREG | (st->st_mode & 0444);
 	st->st_size = (off_t)bytes->data.n - 1;
@@ -148,7 +127,7 @@ static int give(struct call *cl, struct shelf *s, uint32_t slot, struct found *r
 static int give_dir(struct call *cl, struct node dir, const struct at *a, uint32_t number,
 	struct found *ret)
 {
-	struct shelf_key key = {.kind = SHELF_TRASH, .dir = a->tree->age};
+	struct shelf_key key = {.kind = SHELF_TRASH, .dir = a->n.tree->age};
 	struct shelf *top = is_top(dir) ? dir.shelf : dir.shelf->parent;
 	return give(cl, nodes_get(cl->fs->nodes, &key, 0, top), number, ret);
 }
@@ -156,7 +135,7 @@ static int give_dir(struct call *cl, struct node dir, const struct at *a, uint32
 static int give_item(struct call *cl, struct node dir, const struct at *a, int64_t id,
 	struct found *ret)
 {
-	struct shelf_key key = {.kind = SHELF_TRASHED, .dim = a->number, .dir = a->tree->age,
+	struct shelf_key key = {.kind = SHELF_TRASHED, .dim = a->n.number, .dir = a->n.tree->age,
 		.x = (int32_t)(id >> ITEM_BITS), .z = (int32_t)(id >> ITEM_BITS >> 32)};
 	return give(cl, nodes_get(cl->fs->nodes, &key, 0, dir.shelf),
 		(uint32_t)id & ((1u << ITEM_BITS) - 1), ret);
@@ -229,11 +208,11 @@ static int lookup(struct call *cl, struct node n, struct span name, struct found
 		r = not_here(cl);
 	if (r < 0)
 		return r;
-	int child = world_tree_child(a.tree, a.number, name);
+	int child = world_tree_child(a.n.tree, a.n.number, name);
 	if (child >= 0)
 		return give_dir(cl, n, &a, (uint32_t)child, ret);
-	if (a.place)
-		r = search_name(cl, a.place, name, &id);
+	if (a.n.place)
+		r = search_name(cl, a.n.place, name, &id);
 	if (r < 0)
 		return r;
 	return id ? give_item(cl, n, &a, id, ret) : not_here(cl);
@@ -279,7 +258,7 @@ static int list_items(struct call *cl, const struct at *a, uint64_t first, uint6
 	if (cl->h && cl->h->names)
 		all = piece_ref(cl->h->names);
 	else
-		r = see_all(cl, a->place, &all);
+		r = see_all(cl, a->n.place, &all);
 	if (r < 0)
 		return r;
 	const struct seen *v = (const struct seen *)(const void *)all->data.p;
@@ -288,7 +267,7 @@ static int list_items(struct call *cl, const struct at *a, uint64_t first, uint6
 			.damaged = v[i].damaged};
 		struct found f = {.st = {.st_mode = S_IFREG | 0444}};
 		char text[CHUNK_NAME_MAX];
-		f.st.st_ino = ino_of(cl->fs, NULL, 't', a->place->live->number, (uint64_t)it.id,
+		f.st.st_ino = ino_of(cl->fs, NULL, 't', a->n.place->live->number, (uint64_t)it.id,
 			span_of("", 0));
 		item_name(&it, v[i].last, text);
 		if (!fn(ctx, span_of(text, strlen(text)), &f, first + i + 1))
@@ -305,10 +284,10 @@ static int list(struct call *cl, struct node n, uint64_t off, list_fn fn, void *
 		r = err_set(&cl->e, E_FORMAT, 0, "not a directory");
 	if (r < 0)
 		return r;
-	const struct world_node *w = &a.tree->node[a.number];
+	const struct world_node *w = &a.n.tree->node[a.n.number];
 	for (; off < w->count; off++) {
 		struct found f;
-		const char *text = a.tree->node[w->first + off].name;
+		const char *text = a.n.tree->node[w->first + off].name;
 		r = give_dir(cl, n, &a, w->first + (uint32_t)off, &f);
 		if (r < 0)
 			return r;
@@ -317,7 +296,7 @@ static int list(struct call *cl, struct node n, uint64_t off, list_fn fn, void *
 			return 0;
 		}
 	}
-	return a.place ? list_items(cl, &a, w->count, off, fn, ctx) : 0;
+	return a.n.place ? list_items(cl, &a, w->count, off, fn, ctx) : 0;
 }
 
 /* ---- contents ---- */
@@ -332,10 +311,10 @@ static int open_(struct call *cl, struct node n, struct handle *h)
 	if (r < 0)
 		return r;
 	if (!a.item)
-		return a.place ? see_all(cl, a.place, &h->names) : 0;
+		return a.n.place ? see_all(cl, a.n.place, &h->names) : 0;
 	r = find_item(cl, &a, &it);
 	if (r == 0)
-		r = trashed_bytes(cl, a.place->live, &it, -1, &fine, &bytes);
+		r = trashed_bytes(cl, a.n.place->live, &it, -1, &fine, &bytes);
 	if (r < 0)
 		return r;
 	h->direct = true;
@@ -373,18 +352,18 @@ static int xattrs(struct call *cl, struct node n, struct buf *out)
 	CLEANUP_PIECE struct piece *bytes = NULL;
 	bool fine = false;
 	int r = where(cl, n, &a);
-	if (r < 0 || !a.place)
+	if (r < 0 || !a.n.place)
 		return r;
 	if (!a.item)
-		return chunk_xattr(out, "user.mcfs.dimension", a.place->name, &cl->e);
+		return chunk_xattr(out, "user.mcfs.dimension", a.n.place->name, &cl->e);
 	r = find_item(cl, &a, &it);
 	if (r == 0)
-		r = trashed_bytes(cl, a.place->live, &it, -1, &fine, &bytes);
+		r = trashed_bytes(cl, a.n.place->live, &it, -1, &fine, &bytes);
 	if (r == 0 && fine)
-		r = chunk_xattrs(out, a.place->name, span_sub(bytes->data, 0, bytes->data.n - 1),
+		r = chunk_xattrs(out, a.n.place->name, span_sub(bytes->data, 0, bytes->data.n - 1),
 			&cl->e);
 	else if (r == 0)
-		r = chunk_xattr(out, "user.mcfs.dimension", a.place->name, &cl->e);
+		r = chunk_xattr(out, "user.mcfs.dimension", a.n.place->name, &cl->e);
 	return r < 0 ? r : item_xattrs(out, &it, &cl->e);
 }
 
@@ -398,14 +377,14 @@ static int name(struct call *cl, struct node n, struct buf *out, struct node *re
 	if (r < 0)
 		return r;
 	if (a.item) {
-		*ret_parent = (struct node){n.shelf->parent, a.number};
+		*ret_parent = (struct node){n.shelf->parent, a.n.number};
 		int len = snprintf(text, sizeof text, "item %lld", (long long)a.item);
 		return buf_add(out, text, (size_t)len, &cl->e);
 	}
-	uint32_t parent = a.tree->node[a.number].parent;
+	uint32_t parent = a.n.tree->node[a.n.number].parent;
 	*ret_parent = parent ? (struct node){n.shelf, parent}
 			     : (struct node){n.shelf->parent, TOP_TRASH};
-	return buf_add(out, a.tree->node[a.number].name, strlen(a.tree->node[a.number].name), &cl->e);
+	return buf_add(out, a.n.tree->node[a.n.number].name, strlen(a.n.tree->node[a.n.number].name), &cl->e);
 }
 
 int trash_target(struct call *cl, struct node n, struct target *ret)
@@ -413,11 +392,11 @@ int trash_target(struct call *cl, struct node n, struct target *ret)
 	CLEANUP_AT struct at a = {0};
 	ret->place = PLACE_ABOVE;
 	int r = where(cl, n, &a);
-	if (r < 0 || !a.place)
+	if (r < 0 || !a.n.place)
 		return r;
 	*ret = (struct target){.place = a.item ? PLACE_TRASH_ITEM : PLACE_TRASH_DIM,
-		.world = a.place->live, .dimension = a.place->name, .item = a.item};
-	ret->tree = TAKE_PTR(a.tree);
+		.world = a.n.place->live, .dimension = a.n.place->name, .item = a.item};
+	ret->tree = TAKE_PTR(a.n.tree);
 	return 0;
 }
 

@@ -488,7 +488,7 @@ static int take_lock(const char *path, bool test)
 {
 	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	int fd = open(path, O_RDWR | O_CREAT, 0644);
-	if (fd < 0 || fcntl(fd, test ? F_GETLK : F_SETLK, &l) < 0)
+	if (fd < 0 || fcntl(fd, test ? F_GETLK : F_SETLKW, &l) < 0)
 		return -1;
 	return test ? l.l_type != F_UNLCK : 0;
 }
