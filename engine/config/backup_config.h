@@ -10,7 +10,7 @@
  * - it is unknown, or its value makes no sense: loading fails with "FILE:LINE: ..", for a word that is nearly
  *   a key with that key.
  *
- * Keys of our own: rcon, tags, key_file, prune_rules, require_snapshot, staging_directory, discord, slack,
+ * Keys of our own: rcon, tags, key_file, prune_rules, require_snapshot, discord, slack,
  * webhook. mcfs-backup.yaml(5) is the page for people.
  *
  * All texts belong to the configuration and end with it. Read-only after loading: any thread. */
@@ -112,7 +112,6 @@ struct backup_config {
 	struct backup_rcon rcon;
 	const char *prune_rules;   /* prune.yaml, or NULL */
 	int64_t require_snapshot;  /* seconds; 0: this run's */
-	const char *staging;	   /* where reflink copies are made; NULL: nowhere */
 	struct config_remark *remarks;
 	size_t n_remarks;
 	struct ydoc *doc;

@@ -71,7 +71,6 @@ const struct key_how backup_keys[] = {
 	{"rcon", take_rcon},
 	{"prune_rules", take_text},
 	{"require_snapshot", take_require_snapshot},
-	{"staging_directory", take_text},
 
 	/* Asked for, and not done. */
 	{"patterns_from", NULL, "write the patterns into `patterns:` or `exclude_patterns:`", true},

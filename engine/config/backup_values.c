@@ -25,7 +25,6 @@ static const struct {
 	{"encryption_passcommand", offsetof(struct backup_config, passcommand)},
 	{"key_file", offsetof(struct backup_config, key_file)},
 	{"prune_rules", offsetof(struct backup_config, prune_rules)},
-	{"staging_directory", offsetof(struct backup_config, staging)},
 	{"source_directories_must_exist", offsetof(struct backup_config, sources_must_exist)},
 	{"exclude_caches", offsetof(struct backup_config, exclude_caches)},
 	{"one_file_system", offsetof(struct backup_config, one_file_system)},

@@ -24,6 +24,13 @@ expect 1 "$MCFS" config validate "$work/nothing"
 expect 2 "$MCFS" config validate
 expect 2 "$MCFS" config frobnicate
 
+check "validate: rules for pruning as well"
+expect 0 "$MCFS" config validate "$examples/mcaselector-options.yaml"
+says 'valid: rules'
+printf 'delete_chunks: [{last_updated: never}]\n' >"$work/prune.yaml"
+expect 2 "$MCFS" config validate "$work/prune.yaml"
+one_clear_line
+
 check "show: what it amounts to, which is a configuration again; no secrets"
 printf 'source_directories: [/w]\nrepositories: [/r]\nencryption_passphrase: geheim\nslack: https://hooks/geheim\nrcon: {password: geheim}\n' \
 	>"$work/secret.yaml"

@@ -283,7 +283,24 @@ done
 printf '2026-03-%02dT\n' 1 8 12 13 14 15 >"$work/want"
 diff "$work/want" "$work/got" >&2 || fail "other snapshots are kept: $(cat "$work/stdout")"
 
+check "prune_rules: only with a snapshot of this run, or one that is young enough"
+printf 'delete_chunks: [{last_updated: 1 day, inhabited_time: 1 hour}]\n' >"$work/prune.yaml"
+configure <<END
+prune_rules: $work/prune.yaml
+skip_actions: [create, check, compact]
+END
+expect 3 job --now 2026-03-15T03:00:00Z
+says 'nothing is pruned without a fresh snapshot'
+echo 'require_snapshot: 30 minutes' >>"$work/backup.yaml"
+expect 3 job --now 2026-03-15T03:00:00Z
+says 'nothing is pruned without a fresh snapshot'
+sed -i 's/30 minutes/2 h/' "$work/backup.yaml"
+code=0
+job --now 2026-03-15T03:00:00Z >"$work/stdout" 2>"$work/stderr" || code=$?
+! grep -q 'fresh snapshot' "$work/stderr" || fail "a young snapshot is not seen"
+
 check "--json: a line a step, and the summary last"
+configure </dev/null
 expect 0 job --json
 tail -n 1 "$work/stdout" | grep -q "^{\"type\":\"summary\".*\"exit_code\":0}$" || fail "no summary"
 grep -q '"type":"step","action":"create"' "$work/stdout" || fail "no step"

@@ -113,7 +113,7 @@ static void test_values(void **state)
 		"checks: [data, {name: repository, frequency: always, only_run_on: [Saturday, weekday]}]\n"
 		"skip_actions: [compact]\nlock_wait: 5\ntags: [a, b]\nmatch_archives: 'sh:mc-*'\n"
 		"rcon: {host: mc, port: 25570, password_file: /p, timeout: 5 minutes}\n"
-		"prune_rules: prune.yaml\nrequire_snapshot: 1 h\nstaging_directory: /srv/.mcfs\n");
+		"prune_rules: prune.yaml\nrequire_snapshot: 1 h\n");
 	assert_string_equal(c->exclude_if_present.v[0], ".nobackup");
 	assert_true(c->exclude_caches);
 	assert_true(c->one_file_system);

@@ -377,7 +377,7 @@ void repository_run(struct job *j, const struct backup_repository *r, struct ser
 	if (code == HOOK_SOFT)
 		job_say(j, "%s: a command says that now is not the time (75): left out", r->path);
 	for (unsigned a = 1; code == 0 && ok && a <= ACTION_CHECK && !cli_interrupted; a <<= 1)
-		if ((j->cfg->actions & a) && (a != ACTION_COMPACT || step_exists(j, "compact")))
+		if ((j->cfg->actions & a) && (a != ACTION_COMPACT || step_exists(j, "compact", NULL)))
 			ok = action(j, a, r->path, s, sources, n);
 	if (code != HOOK_SOFT)
 		hooks_run(j, false, HOOK_REPOSITORY, j->cfg->actions,
@@ -386,53 +386,114 @@ void repository_run(struct job *j, const struct backup_repository *r, struct ser
 
 /* ---- pruning chunks ---- */
 
-/* Is the newest snapshot of this host young enough to fall back on? */
-static bool have_fresh_snapshot(struct job *j)
+/* Has this snapshot, of this host, all the sources? */
+static bool covers(const json_t *sn, const char *host, char *const *sources, size_t n)
+{
+	const char *h = json_string_value(json_object_get(sn, "host"));
+	const json_t *paths = json_object_get(sn, "sources");
+	for (size_t i = 0; i < n; i++) {
+		size_t k = 0;
+		while (k < json_array_size(paths) &&
+			strcmp(json_string_value(json_array_get(paths, k)), sources[i]) != 0)
+			k++;
+		if (k == json_array_size(paths))
+			return false;
+	}
+	return h && strcmp(h, host) == 0;
+}
+
+/* Is there a snapshot to fall back on that is young enough, in the first repository? */
+static bool have_fresh_snapshot(struct job *j, char *const *sources, size_t n)
 {
 	struct args a = {0};
-	json_t *result;
-	for (size_t i = 0; i < j->cfg->n_repositories; i++)
-		if (j->cfg->repositories[i].local) {
-			begin(j, &a, j->cfg->repositories[i].path, "info");
-			args_add(&a, "latest", NULL);
-			break;
-		}
+	json_t *result = NULL;
+	char host[256] = "";
+	bool fresh = false;
+	size_t i = 0;
+	while (!j->cfg->repositories[i].local)
+		if (++i == j->cfg->n_repositories)
+			return false;
+	gethostname(host, sizeof host - 1);
+	begin(j, &a, j->cfg->repositories[i].path, "list");
 	int code = step_run(j, &a, &result);
-	const char *time = json_string_value(json_object_get(json_object_get(result, "snapshot"), "time"));
-	struct tm tm = {0};
-	bool fresh = code == EXIT_DONE && time && strptime(time, "%Y-%m-%dT%H:%M:%S", &tm) &&
-		     j->now - timegm(&tm) <= j->cfg->require_snapshot;
+	const json_t *list = json_object_get(result, "snapshots");
+	for (size_t k = 0; code == EXIT_DONE && k < json_array_size(list); k++) {
+		const json_t *sn = json_array_get(list, k);
+		const char *time = json_string_value(json_object_get(sn, "time"));
+		struct tm tm = {0};
+		fresh = fresh || (time && strptime(time, "%Y-%m-%dT%H:%M:%S", &tm) &&
+					 j->now - timegm(&tm) <= j->cfg->require_snapshot &&
+					 covers(sn, host, sources, n));
+	}
 	args_free(&a);
 	json_decref(result);
 	return fresh;
 }
 
-void prune_run(struct job *j, char *const *sources, size_t n, bool snapshot_done)
+static void prune_world(struct job *j, const char *world)
 {
 	struct args a = {0};
 	json_t *result;
-	if (!j->cfg->prune_rules)
-		return;
-	j->repository = j->cfg->prune_rules;
-	if (!snapshot_done && !(j->cfg->require_snapshot && have_fresh_snapshot(j))) {
-		job_warn(j, EXIT_PARTLY, "%s: nothing is pruned without a fresh snapshot of the world",
-			j->cfg->prune_rules);
-		return;
-	}
-	if (!step_exists(j, "prune")) {
-		job_warn(j, EXIT_PARTLY, "%s: this mcfs has no prune", j->cfg->prune_rules);
-		return;
-	}
-	args_add(&a, j->mcfs, "--json", "prune", "--rules", j->cfg->prune_rules, NULL);
+	/* A server that runs: what is to go is noted, and goes when the world is free. */
+	args_add(&a, j->mcfs, "--json", "prune", "--rules", j->cfg->prune_rules, "--world", world,
+		"--when-running", "defer", NULL);
 	if (j->dry_run)
 		args_add(&a, "--dry-run", NULL);
-	for (size_t i = 0; i < n; i++)
-		args_add(&a, sources[i], NULL);
 	int code = step_run(j, &a, &result);
 	args_free(&a);
 	record(j, "prune-chunks", code, result);
 	if (code == EXIT_DONE)
-		job_say(j, "%s: pruned", j->cfg->prune_rules);
+		job_say(j, "%s: pruned by %s", world, j->cfg->prune_rules);
 	json_decref(result);
 	(void)judge(j, "prune", code);
+}
+
+static bool is_world(const char *dir)
+{
+	CLEANUP_FREE char *level = NULL;
+	if (asprintf(&level, "%s/level.dat", dir) < 0)
+		level = NULL;
+	return level && access(level, F_OK) == 0;
+}
+
+/* The worlds in a source: itself, or those in a server's directory. Returns how many. */
+static size_t prune_below(struct job *j, const char *source)
+{
+	size_t n = 0;
+	if (is_world(source)) {
+		prune_world(j, source);
+		return 1;
+	}
+	CLEANUP_DIR DIR *d = opendir(source);
+	for (struct dirent *de; d && (de = readdir(d)) && !cli_interrupted;) {
+		CLEANUP_FREE char *path = NULL;
+		if (de->d_name[0] == '.' || asprintf(&path, "%s/%s", source, de->d_name) < 0 ||
+			!is_world(path))
+			continue;
+		prune_world(j, path);
+		n++;
+	}
+	return n;
+}
+
+void prune_run(struct job *j, char *const *sources, size_t n, bool snapshot_done)
+{
+	if (!j->cfg->prune_rules)
+		return;
+	j->repository = j->cfg->prune_rules;
+	if (!snapshot_done && !(j->cfg->require_snapshot && have_fresh_snapshot(j, sources, n))) {
+		job_warn(j, EXIT_PARTLY, "%s: nothing is pruned without a fresh snapshot of the world",
+			j->cfg->prune_rules);
+		return;
+	}
+	if (!step_exists(j, "prune", "--rules")) {
+		job_warn(j, EXIT_PARTLY, "%s: this mcfs cannot prune by rules", j->cfg->prune_rules);
+		return;
+	}
+	size_t worlds = 0;
+	for (size_t i = 0; i < n; i++)
+		worlds += prune_below(j, sources[i]);
+	if (!worlds)
+		job_warn(j, EXIT_PARTLY, "%s: none of the source_directories is a world (no level.dat)",
+			j->cfg->prune_rules);
 }

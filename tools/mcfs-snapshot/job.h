@@ -54,8 +54,8 @@ void args_free(struct args *a);
  * summary to *ret (NULL when there was none; json_decref() it). Returns its exit code; 1 with a message when it
  * cannot be run, 128 + N when signal N ended it. A signal to us is passed on. */
 int step_run(struct job *j, struct args *a, json_t **ret);
-/* Does this mcfs have the command? */
-bool step_exists(struct job *j, const char *command);
+/* Does this mcfs have the command, and does its help name the option (or NULL)? */
+bool step_exists(struct job *j, const char *command, const char *option);
 /* Run a command line with sh. Output as above, without JSON. Its end is in `output`. */
 int shell_run(struct job *j, const char *line, struct buf *output);
 

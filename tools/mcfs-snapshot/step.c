@@ -135,7 +135,8 @@ static void take_line(struct job *j, const char *p, size_t n, json_t **summary)
 {
 	json_t *o = json_loadb(p, n, 0, NULL);
 	const char *type = o ? json_string_value(json_object_get(o, "type")) : NULL;
-	if (type && strcmp(type, "summary") == 0) {
+	/* 'list' gives its one object no type. */
+	if (o && (!type || strcmp(type, "summary") == 0)) {
 		json_decref(*summary);
 		*summary = json_incref(o);
 	} else if (type && j->cli.json) {
@@ -226,22 +227,24 @@ int step_run(struct job *j, struct args *a, json_t **ret)
 	return run(j, a->v, ret, &j->output);
 }
 
-bool step_exists(struct job *j, const char *command)
+bool step_exists(struct job *j, const char *command, const char *option)
 {
 	struct args a = {0};
 	struct child c;
-	char b[4096];
+	char text[16384];
+	size_t n = 0;
 	args_add(&a, j->mcfs, command, "--help", NULL);
 	if (!a.v || start(&c, a.v) < 0) {
 		args_free(&a);
 		return false;
 	}
-	while (read(c.out, b, sizeof b) > 0)
-		;
+	for (ssize_t k; n < sizeof text - 1 && (k = read(c.out, text + n, sizeof text - 1 - n)) > 0;)
+		n += (size_t)k;
+	text[n] = 0;
 	close(c.out);
 	close(c.err);
 	args_free(&a);
-	return finish(&c) == 0;
+	return finish(&c) == 0 && (!option || strstr(text, option));
 }
 
 int shell_run(struct job *j, const char *line, struct buf *output)

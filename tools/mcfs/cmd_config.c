@@ -12,6 +12,7 @@
 #include "engine/base/cleanup.h"
 #include "engine/base/io.h"
 #include "engine/config/backup_config.h"
+#include "engine/config/prune_config.h"
 #include "tools/mcfs/cli.h"
 
 /* ---- validate ---- */
@@ -31,11 +32,42 @@ static void print_remark(struct cli *cli, const struct config_remark *m)
 	putchar('\n');
 }
 
+/* prune.yaml is told from backup.yaml by its keys. */
+static bool is_prune_config(const char *path)
+{
+	struct yaml_options opt = {.allow_unset = true};
+	struct ydoc *y;
+	if (ydoc_load(&y, path, &opt, NULL) < 0)
+		return false;
+	const struct yaml_node *r = ydoc_root(y);
+	bool is = !ydoc_get(r, "source_directories") && !ydoc_get(r, "location") &&
+		  (ydoc_get(r, "delete_chunks") || ydoc_get(r, "query") || ydoc_get(r, "protect"));
+	ydoc_free(y);
+	return is;
+}
+
+static int validate_prune(struct cli *cli, const char *path)
+{
+	struct prune_config c;
+	struct err e = ERR_INIT;
+	if (prune_config_load(&c, path, &e) < 0)
+		return cli_fail(cli, &e);
+	prune_config_free(&c);
+	if (cli->json)
+		cli_json(json_pack("{s:s, s:o, s:i}", "type", "summary", "file",
+			cli_json_string(path, strlen(path)), "exit_code", 0));
+	else if (!cli->quiet)
+		printf("%s: valid: rules of what may be pruned\n", path);
+	return EXIT_DONE;
+}
+
 static int validate_one(struct cli *cli, const char *path)
 {
 	struct backup_config *c;
 	struct err e = ERR_INIT;
 	size_t missing = 0;
+	if (is_prune_config(path))
+		return validate_prune(cli, path);
 	if (backup_config_load(&c, path, true, &e) < 0)
 		return cli_fail(cli, &e);
 	for (size_t i = 0; i < c->n_remarks; i++) {
@@ -211,7 +243,6 @@ static json_t *effective(const struct backup_config *c)
 	}
 	put(o, "prune_rules", c->prune_rules);
 	put_number(o, "require_snapshot", c->require_snapshot);
-	put(o, "staging_directory", c->staging);
 	return o;
 }
 
