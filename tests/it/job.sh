@@ -1,3 +1,9 @@
+printf "delete_chunks: [{last_updated: 1 day, inhabited_time: 1 minute}]\nmax_fraction: 100%%\n" >"$work/prune.yaml"
+configure <<<"prune_rules: $work/prune.yaml"
+expect 0 job
+says "world: pruned by"
+expect 0 "$MCFS" trash list --world "$work/world"
+says "c\.-?[0-9]+\.-?[0-9]+"
 #!/bin/bash
 # mcfs-snapshot: the order of a run, commands and who is told, the server, one at a time.
 . "${0%/*}/lib.sh"

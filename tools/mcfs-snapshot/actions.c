@@ -56,7 +56,7 @@ static bool judge(struct job *j, const char *what, int code)
 		return true;
 	last_words(j, words, sizeof words);
 	if (code == EXIT_PARTLY) {
-		job_warn(j, EXIT_PARTLY, "%s of '%s': done, but not everything could be read (named above)",
+		job_warn(j, EXIT_PARTLY, "%s of '%s': done, but not of everything (named above)",
 			what, j->repository);
 		return true;
 	}
@@ -435,8 +435,18 @@ static void prune_world(struct job *j, const char *world)
 	struct args a = {0};
 	json_t *result;
 	/* A server that runs: what is to go is noted, and goes when the world is free. */
-	args_add(&a, j->mcfs, "--json", "prune", "--rules", j->cfg->prune_rules, "--world", world,
-		"--when-running", "defer", NULL);
+	size_t i = 0;
+	while (i < j->cfg->n_repositories && !j->cfg->repositories[i].local)
+		i++;
+	if (i < j->cfg->n_repositories) /* for a require_snapshot of the rules */
+		begin(j, &a, j->cfg->repositories[i].path, "prune");
+	else
+		args_add(&a, j->mcfs, "--json", "prune", NULL);
+	args_add(&a, "--rules", j->cfg->prune_rules, "--world", world, "--when-running", "defer", NULL);
+	char text[32];
+	snprintf(text, sizeof text, "%lld", (long long)j->now);
+	if (j->now_is_given)
+		args_add(&a, "--now", text, NULL);
 	if (j->dry_run)
 		args_add(&a, "--dry-run", NULL);
 	int code = step_run(j, &a, &result);
