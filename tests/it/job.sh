@@ -1,16 +1,12 @@
-printf "delete_chunks: [{last_updated: 1 day, inhabited_time: 1 minute}]\nmax_fraction: 100%%\n" >"$work/prune.yaml"
-configure <<<"prune_rules: $work/prune.yaml"
-expect 0 job
-says "world: pruned by"
-expect 0 "$MCFS" trash list --world "$work/world"
-says "c\.-?[0-9]+\.-?[0-9]+"
 #!/bin/bash
 # mcfs-snapshot: the order of a run, commands and who is told, the server, one at a time.
 . "${0%/*}/lib.sh"
 . "${0%/*}/job-lib.sh"
 
 mkdir "$work/world"
-"$MCFS_DEMO_WORLD" create "$work/world" >/dev/null 2>&1 || cp -r "$MCFS_GOLDEN" "$work/world/files"
+for i in 1 2 3; do
+	head -c 20000 /dev/urandom >"$work/world/file$i"
+done
 
 
 check "without a store: a clear word and the command; --init makes it"
@@ -304,6 +300,15 @@ sed -i 's/30 minutes/2 h/' "$work/backup.yaml"
 code=0
 job --now 2026-03-15T03:00:00Z >"$work/stdout" 2>"$work/stderr" || code=$?
 ! grep -q 'fresh snapshot' "$work/stderr" || fail "a young snapshot is not seen"
+rm -rf "$work/world"
+mkdir "$work/world"
+"$MCFS_DEMO_WORLD" create "$work/world" >"$work/out" 2>&1 || { cat "$work/out" >&2; fail "no demo world"; }
+printf 'delete_chunks: [{last_updated: 1 day, inhabited_time: 1 minute}]\nmax_fraction: 100%%\n' >"$work/prune.yaml"
+configure <<<"prune_rules: $work/prune.yaml"
+expect 0 job
+says 'world: pruned by'
+expect 0 "$MCFS" trash list --world "$work/world"
+says 'c\.-?[0-9]+\.-?[0-9]+'
 
 check "--json: a line a step, and the summary last"
 configure </dev/null
