@@ -15,7 +15,7 @@ echo "	$(stat -c %s "$deb") bytes"
 
 check "what is in it"
 dpkg-deb -c "$deb" >"$work/list"
-for file in usr/bin/mcfs usr/bin/mcfs-scheduler usr/bin/mcfs-notify usr/sbin/mount.mcfs \
+for file in usr/bin/mcfs usr/bin/mcfs-snapshot usr/bin/mcfs-scheduler usr/bin/mcfs-notify usr/sbin/mount.mcfs \
 	usr/lib/systemd/system/mcfs-scheduler.service usr/lib/systemd/system/mcfs-snapshot.timer \
 	usr/share/bash-completion/completions/mcfs usr/share/bash-completion/completions/mcfs-scheduler \
 	usr/share/zsh/vendor-completions/_mcfs usr/share/fish/vendor_completions.d/mcfs.fish \

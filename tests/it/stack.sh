@@ -96,6 +96,26 @@ world = survival
 depends-on = snapshot
 command = mcfs prune --world /data/world --rules /etc/mcfs/prune.yaml
 world = survival
+[job-local "prune-old"]
+depends-on = snapshot
+command = mcfs prune --world /data/old --rules /etc/mcfs/old.yaml
+world = old
+END
+# A second world that nobody plays, of which nearly everything may go.
+expect 0 "$MCFS_DEMO_WORLD" create "$stack/data/old" --regions 1
+cat >"$stack/config/old.yaml" <<'END'
+delete_chunks:
+    - last_updated: "1 second"
+      inhabited_time: "2 hours"
+protect: {players: false, spawn: false, neighbours: 0}
+max_fraction: 100%
+END
+cat >"$stack/docker-compose.override.yml" <<'END'
+version: "3.8"
+services:
+  mcfs:
+    volumes:
+      - ./data/old:/data/old
 END
 chown -R 1000:1000 "$stack/data" "$stack/store" "$stack/secrets"
 server=''
@@ -111,7 +131,7 @@ if command -v node >/dev/null && { [ -d "$modules/node_modules/flying-squid" ] |
 	done
 	timeout 60 node "$here/live-server/bot.js" "$port" 40 >"$work/bot" 2>&1 &
 	for _ in $(seq 40); do
-		[ -d "$stack/data/world/region" ] && break
+		[ -z "$(find "$stack/data/world" -name "*.mca" -size +8k 2>/dev/null)" ] || break
 		sleep 1
 	done
 	echo "	flying-squid and mineflayer: $(find "$stack/data/world/region" -name '*.mca' | wc -l) region files"
@@ -145,6 +165,12 @@ grep -E 'ERROR|finished ok' "$work/log" | tail -n 6 | sed 's/^/	/'
 [ "$(grep -c '"snapshot"\] finished ok' "$work/log")" -ge 2 ] || { tail -n 30 "$work/log" >&2; fail "no two snapshots in a minute"; }
 [ "$(grep -c '"prune"\] finished ok' "$work/log")" -ge 2 ] || { tail -n 30 "$work/log" >&2; fail "nothing was pruned by the schedule"; }
 
+[ "$(grep -c '"prune-old"\] finished ok' "$work/log")" -ge 1 ] || { tail -n 30 "$work/log" >&2; fail "the old world was not pruned"; }
+grep -E '"prune-old"\] \| .*pruned [1-9]' "$work/log" | head -n 3 | sed 's/^/	/'
+expect 0 docker exec "$mcfs" mcfs trash list --world /data/old
+[ -s "$work/stdout" ] || fail "nothing is in the trash"
+echo "	$(wc -l <"$work/stdout") chunks in the trash"
+
 check "the mount, and cp"
 up mount
 mount=$(container mount)
@@ -155,6 +181,8 @@ done
 [ -d "$stack/mnt/snapshots/latest/" ] || { docker logs "$mount" >&2; fail "the mount is not seen from outside of its container"; }
 cp "$stack/mnt/snapshots/latest/config/mod.toml" "$work/mod.toml"
 cmp "$stack/data/config/mod.toml" "$work/mod.toml" || fail "cp from the mount"
+expect 0 docker exec "$mcfs" mcfs list
+echo "	$(wc -l <"$work/stdout") snapshots"
 docker exec "$mount" cp -a /mnt/mcfs/snapshots/latest/world /tmp/world
 docker exec "$mount" test -e /tmp/world/level.dat || fail "cp in the mount's container"
 find "$stack/mnt/snapshots/latest/world/region" -name '*.mca' | head -n 1 >"$work/region"
