@@ -156,3 +156,8 @@ int inflate_steps_more(struct inflate_steps *s, size_t more, struct buf *out, bo
 		return err_set(e, E_FORMAT, 0, "stream is damaged or cut short");
 	return 0;
 }
+
+size_t inflate_steps_used(const struct inflate_steps *s)
+{
+	return (size_t)s->z.total_in;
+}

@@ -37,5 +37,7 @@ int inflate_steps_begin(struct inflate_steps *s, enum stream_wrap wrap, struct s
  * E_FORMAT: damaged or cut short, at the latest when no byte can be had any more. */
 int inflate_steps_more(struct inflate_steps *s, size_t more, struct buf *out, bool *ret_end,
 	struct err *e) MUST_CHECK;
+/* How many bytes of the stream it took so far. */
+size_t inflate_steps_used(const struct inflate_steps *s);
 
 #endif
