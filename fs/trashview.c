@@ -88,7 +88,8 @@ static int stat_item(struct call *cl, const struct at *a, const struct trash_ite
 	stat_at_node(cl, a, st);
 	st->st_ino = ino_of(cl->fs, NULL, 't', a->n.place->live->number, (uint64_t)it->id,
 		span_of("", 0));
-	st->st_mode = S_IFREG | (st->st_mode & 0444);
+	/* The region file that it came from may have been for fewer than the folder is. */
+	st->st_mode = S_IFREG | (st->st_mode & 0440);
 	st->st_size = (off_t)bytes->data.n - 1;
 	st->st_blocks = (st->st_size + 511) / 512;
 	st->st_mtim = st->st_atim = (struct timespec){(time_t)it->timestamp, 0};

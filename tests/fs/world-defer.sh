@@ -110,4 +110,20 @@ wait $server 2>/dev/null || true
 is_there() { "$MCFS_DEMO_WORLD" chunks "$w" | grep -E '^region/r.0.0.mca 3 4 ' >"$work/line"; }
 within 10 is_there
 grep -E '^region/r.0.0.mca 3 4 ' "$work/before" | cmp - "$work/line" || fail "another payload"
+
+check "cp from a snapshot while a server is there: the same"
+mv "$live/r.0.0/c.6.6.nbt" "$trash/"
+"$FS_TOOL" hold "$w/session.lock" 600 &
+server=$!
+within 5 "$FS_TOOL" locked "$w/session.lock"
+cp "$mnt/chunks/latest/world/overworld/r.0.0/c.6.6.nbt" "$live/r.0.0/"
+cmp "$live/r.0.0/c.6.6.nbt" "$mnt/chunks/latest/world/overworld/r.0.0/c.6.6.nbt" || fail "it is not shown"
+kill $server
+wait $server 2>/dev/null || true
+is_there() { "$MCFS_DEMO_WORLD" chunks "$w" | grep -E '^(region|entities|poi)/r.0.0.mca 6 6 ' >"$work/line"; }
+within 10 is_there
+sleep 1
+is_there
+sort "$work/line" >"$work/lines"
+grep -E '^(region|entities|poi)/r.0.0.mca 6 6 ' "$work/before" | cmp - "$work/lines" || fail "another payload"
 umount_store

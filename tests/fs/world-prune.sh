@@ -161,3 +161,25 @@ mv "$live/r.0.0/$one" "$trash/"
 mv "$trash/$one" "$live/r.0.0/"
 log_is_quiet
 umount_store
+
+check "worlds and dimensions with odd names"
+odd=$work/$(printf 'odd w\xff"o\x27rld')
+expect 0 "$MCFS_DEMO_WORLD" create "$odd" --regions 1
+for x in "a b'c" "$(printf 'x\ny')"; do
+	mkdir -p "$odd/dimensions/mod/$x"
+	cp -a "$odd/DIM1/region" "$odd/dimensions/mod/$x/"
+done
+mount_what=none mount_store --world "$odd"
+for x in "a b'c" "$(printf 'x\ny')"; do
+	live=$mnt/chunks/live/${odd##*/}/mod/$x/r.0.0
+	trash=$mnt/trash/${odd##*/}/mod/$x
+	one=$(any_chunk "$live")
+	cp "$live/$one" "$work/c"
+	mv "$live/$one" "$trash/"
+	[ ! -e "$live/$one" ] || fail "it is still there"
+	cmp "$work/c" "$trash/$one" || fail "other bytes in the trash"
+	mv "$trash/$one" "$live/"
+	cmp "$work/c" "$live/$one" || fail "other bytes"
+done
+log_is_quiet
+umount_store
