@@ -237,6 +237,12 @@ for how in '' --save-on; do
 	[ -z "$(ls "$work/state/saving-off")" ] || fail "the record stays"
 done
 
+stop "$console_pid"
+echo left >"$work/state/saving-off/127.0.0.1:$rcon_port"
+expect 3 job --save-on
+says 'an earlier run left saving turned off; turn it on again'
+rm "$work/state/saving-off/127.0.0.1:$rcon_port"
+
 check "one at a time, with who holds it; lock_wait waits"
 configure <<<'before_backup: sleep 1.5'
 "$MCFS_SNAPSHOT" --config "$work/backup.yaml" >/dev/null 2>&1 &

@@ -15,6 +15,7 @@ struct job {
 	struct backup_config *cfg;
 	char *mcfs; /* the program */
 	bool cron, dry_run, init;
+	bool save_on; /* nothing else: a server that cannot be reached is worth a word */
 	int64_t now;	   /* seconds; what the job takes for the present */
 	bool now_is_given; /* --now */
 	int code;	   /* the worst so far */

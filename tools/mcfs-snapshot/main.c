@@ -229,6 +229,7 @@ static void run_job(struct job *j, bool save_on)
 	struct server s = {.guard_fd = -1};
 	struct err e = ERR_INIT;
 	clock_gettime(CLOCK_MONOTONIC, &t0);
+	j->save_on = save_on;
 	set_key(j->cfg);
 	if (!save_on)
 		tell_remarks(j);

@@ -86,7 +86,8 @@ int world_lock(struct job *j, char *const *sources, size_t n, struct held *ret, 
 	int r = io_mkdirs(dir, 0700, e);
 	/* Two runs of one server would turn its saving on under each other. */
 	if (r == 0 && j->cfg->rcon.host) {
-		snprintf(server, sizeof server, "rcon-%s:%u", j->cfg->rcon.host, j->cfg->rcon.port);
+		snprintf(server, sizeof server, "rcon-%s:%u", j->cfg->rcon.host,
+			j->cfg->rcon.port ? j->cfg->rcon.port : RCON_PORT);
 		r = lock_one(j, server, until, &ret->fds[ret->n], e);
 		ret->n += r == 0;
 	}
@@ -220,7 +221,7 @@ void server_prepare(struct job *j, struct server *s, char *const *sources, size_
 	r = coordinate_recover(&s->opt, &e);
 	if (r == 1)
 		job_say(j, "an earlier run left the server's saving turned off: it is on again");
-	else if (r < 0 && r != E_NOTFOUND)
+	else if (r < 0 && (r != E_NOTFOUND || j->save_on))
 		job_warn(j, EXIT_PARTLY, "%s", e.msg);
 }
 
