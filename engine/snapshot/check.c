@@ -15,6 +15,7 @@
 #include "engine/store/index.h"
 #include "engine/store/lock.h"
 #include "engine/store/nameset.h"
+#include "engine/store/parity.h"
 
 #define POOL_BUDGET ((size_t)32 << 20)
 
@@ -287,6 +288,27 @@ static int read_pack(struct reading *rd, const struct name_list *nl, const char 
 	return rd->fatal.code;
 }
 
+/* Whether it is there at all, or, when its pack is read, whether it is sound. */
+static int check_parity(struct run *w, const struct pack_item *p, bool read, struct err *e)
+{
+	struct err own = ERR_INIT;
+	char hex[2 * ID_BYTES + 1], key[64];
+	uint64_t size;
+	bool sound = true;
+	hex_of(p->id.b, ID_BYTES, hex);
+	snprintf(key, sizeof key, "parity/%.2s/%s", hex, hex);
+	if (object_size(store_place(w->s), key, &size, NULL) == E_NOTFOUND) {
+		w->ret->without_parity++;
+		return 0;
+	}
+	int r = read ? parity_sound(w->s, &p->id, 0, &sound, e) : 0;
+	if (r == 0 && !sound) {
+		err_set(&own, E_CORRUPT, 0, "the parity is damaged; 'check --repair' makes it anew");
+		damage(w, key, &own);
+	}
+	return r;
+}
+
 static int check_one(struct run *w, struct reading *rd, const struct pack_item *p, bool read,
 	struct err *e)
 {
@@ -310,7 +332,7 @@ static int check_one(struct run *w, struct reading *rd, const struct pack_item *
 	if (r == 0 && (read || !whole))
 		r = read_pack(rd, &nl, key, e);
 	name_list_free(&nl);
-	return r;
+	return r < 0 || !store_config(w->s)->parity ? r : check_parity(w, p, read, e);
 }
 
 /* ---- which packs to read ---- */

@@ -38,6 +38,7 @@ struct check_result {
 	uint64_t damage;       /* things reported */
 	uint64_t damaged_files;
 	uint64_t lost_files;  /* not counted as damage: a repair had to give up a part of them */
+	uint64_t without_parity; /* packs, where the store has parity */
 	uint64_t never_read;  /* packs whose data no check with this state_dir has read */
 	uint64_t oldest_read; /* epoch seconds: when the longest unread of the others was read; 0: none */
 };

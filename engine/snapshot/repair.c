@@ -7,6 +7,7 @@
 #include "engine/base/cleanup.h"
 #include "engine/snapshot/forgotten.h"
 #include "engine/store/lost.h"
+#include "engine/store/parity.h"
 #include "engine/store/salvage.h"
 
 struct run {
@@ -75,6 +76,57 @@ static int look(struct run *w, bool all, struct check_result *ret, struct err *e
 	opt.on_vanished = on_vanished;
 	opt.ctx = w;
 	return check_run(w->s, &opt, ret, e);
+}
+
+/* ---- parity ---- */
+
+struct packs {
+	struct run *w;
+	struct id *v;
+	size_t n;
+};
+
+static int add_pack(void *ctx, const struct id *id, uint64_t size, struct err *e)
+{
+	struct packs *l = ctx;
+	struct id *v = realloc(l->v, (l->n + 1) * sizeof *v);
+	(void)size;
+	if (!v)
+		return err_set(e, E_NOMEM, 0, "no memory for the list of packs");
+	l->v = v;
+	v[l->n++] = *id;
+	return 0;
+}
+
+static int restore_pack(struct run *w, const struct id *pack, struct err *e)
+{
+	struct parity_result pr;
+	char key[PACK_KEY_CHARS], text[160];
+	int r = parity_restore(w->s, pack, &pr, e);
+	if (r < 0 || pr.bad == 0)
+		return r;
+	snprintf(text, sizeof text, "parity restored %llu of %llu bad blocks of %llu bytes",
+		(unsigned long long)pr.restored, (unsigned long long)pr.bad,
+		(unsigned long long)pr.block);
+	done(w, pack_object_key(pack, key), text);
+	w->ret->parity_packs += pr.restored > 0;
+	w->ret->parity_bytes += pr.wrong_bytes;
+	return 0;
+}
+
+static int restore_packs(struct run *w, struct err *e)
+{
+	struct packs l = {.w = w};
+	int r = parity_list(w->s, add_pack, &l, e);
+	for (size_t i = 0; i < l.n && r == 0; i++)
+		r = w->opt->check.cancel && *w->opt->check.cancel
+			    ? err_set(e, E_CANCELLED, 0, "interrupted")
+			    : restore_pack(w, &l.v[i], e);
+	/* Packs that were cut off may have been left out of the index. */
+	if (r == 0 && w->ret->parity_packs)
+		r = store_refresh(w->s, e);
+	free(l.v);
+	return r;
 }
 
 /* ---- snapshot objects ---- */
@@ -179,9 +231,14 @@ static int note_losses(struct run *w, struct err *e)
 
 static int repair(struct run *w, struct err *e)
 {
-	int r = look(w, true, &w->ret->before, e);
+	uint64_t made, removed;
+	int r = restore_packs(w, e);
+	if (r == 0)
+		r = look(w, true, &w->ret->before, e);
 	if (r == 0)
 		r = salvage(w, e);
+	if (r == 0 && store_config(w->s)->parity)
+		r = parity_tidy(w->s, store_config(w->s)->parity, NULL, NULL, &made, &removed, e);
 	if (r == 0)
 		r = put_all_aside(w, e);
 	/* On what is there now. */

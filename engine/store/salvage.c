@@ -7,6 +7,7 @@
 
 #include "engine/base/cleanup.h"
 #include "engine/base/wire.h"
+#include "engine/store/parity.h"
 #include "engine/store/store_internal.h"
 
 #define PACK_BYTES ((uint64_t)32 << 20)	   /* as other packs */
@@ -245,7 +246,10 @@ static int close_pack(struct run *w, struct err *e)
 	CLEANUP_BUF struct buf record = BUF_INIT;
 	if (!w->out)
 		return 0;
+	struct id id = *pack_id(w->out);
 	int r = pack_finish(TAKE_PTR(w->out), &record, e);
+	if (r == 0 && w->s->cfg.parity)
+		r = parity_make(w->s, &id, w->s->cfg.parity, e);
 	return r < 0 ? r : add_record(w, buf_span(&record), e);
 }
 
@@ -469,6 +473,8 @@ static int remove_old(struct run *w, struct err *e)
 		if (w->v[i].bad && w->v[i].there && (w->v[i].indexed || w->v[i].record.len)) {
 			r = object_remove(w->s->place, pack_object_key(&w->v[i].id, key), e);
 			r = r == E_NOTFOUND ? 0 : r;
+			if (r == 0)
+				r = parity_remove(w->s, &w->v[i].id, e);
 		}
 	return r;
 }

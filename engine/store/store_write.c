@@ -4,6 +4,7 @@
 
 #include "engine/base/cleanup.h"
 #include "engine/base/wire.h"
+#include "engine/store/parity.h"
 #include "engine/store/rewrite.h"
 #include "engine/store/store_internal.h"
 
@@ -136,6 +137,7 @@ static int finish_pack(struct store *s, struct err *e)
 	CLEANUP_BUF struct buf rec = BUF_INIT;
 	if (!t->pack)
 		return 0;
+	struct id id = *pack_id(t->pack);
 	int r = pack_finish(TAKE_PTR(t->pack), &rec, e);
 	if (r == 0)
 		r = put_bytes(&t->records, buf_span(&rec), e);
@@ -143,7 +145,7 @@ static int finish_pack(struct store *s, struct err *e)
 		t->n_records++;
 		s->stats.packs++;
 	}
-	return r;
+	return r == 0 && s->cfg.parity ? parity_make(s, &id, s->cfg.parity, e) : r;
 }
 
 static int flush_index(struct store *s, struct err *e)

@@ -134,6 +134,52 @@ for i in $(seq 1 "${MCFS_KILLS:-3}"); do
 	heals "$code"
 done
 
+check "with parity: what is within the share comes back to the bit; beyond it as without"
+rm -rf "$work/plain"
+mv "$work/good" "$work/plain"
+cp -a "$work/plain" "$work/good"
+expect 2 "$MCFS" -s "$work/good" parity add 60%
+expect 0 "$MCFS" -s "$work/good" parity add 5%
+expect 0 "$MCFS" -s "$work/good" check --read-data
+for how in flip zero cut; do
+	fresh
+	pack=$(largest_pack)
+	size=$(stat -c %s "$pack")
+	sum=$(sha256sum <"$pack")
+	case $how in
+	flip) write_at "$pack" $((size / 3)) 50 ;;
+	zero) dd if=/dev/zero of="$pack" bs=1 seek=$((size / 2)) count=$((size / 25)) conv=notrunc 2>/dev/null ;;
+	cut) truncate -s -$((size / 25)) "$pack" ;;
+	esac
+	expect 12 "$MCFS" check --read-data
+	expect 0 "$MCFS" check --repair
+	says 'restored by parity'
+	[ "$(sha256sum <"$pack")" = "$sum" ] || fail "$how: the pack is not what it was"
+	heals 0
+done
+fresh
+pack=$(largest_pack)
+dd if=/dev/zero of="$pack" bs=4096 seek=20 count=$(($(stat -c %s "$pack") / 12288)) conv=notrunc 2>/dev/null
+expect 3 "$MCFS" check --repair
+says 'frames dropped'
+[ "$(find "$MCFS_STORE/parity" -type f | wc -l)" = "$(find "$MCFS_STORE/packs" -type f | wc -l)" ] ||
+	fail "not one parity object a pack"
+heals 3
+check "damaged parity is noticed and made anew; new packs have it; it can be removed"
+fresh
+par=$(find "$MCFS_STORE/parity" -type f -printf '%s %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)
+write_at "$par" $(($(stat -c %s "$par") / 2)) 9
+expect 12 "$MCFS" check --read-data
+expect 0 "$MCFS" check --repair
+expect 0 "$MCFS" check --read-data
+expect 0 "$MCFS" parity remove
+[ -z "$(find "$MCFS_STORE/parity" -type f)" ] || fail "some parity is left"
+expect 0 "$MCFS" -s "$work/born" init --parity 10%
+expect 0 "$MCFS" -s "$work/born" snapshot "$work/live"
+[ -n "$(find "$work/born/parity" -type f)" ] || fail "no parity from the beginning"
+rm -rf "$work/good"
+mv "$work/plain" "$work/good"
+
 check "reading a part each time reads all in the end"
 fresh
 for i in 1 2 3 4 5 6 7 8; do

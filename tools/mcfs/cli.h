@@ -59,6 +59,9 @@ extern const struct command command_export;
 extern const struct command command_compact;
 extern const struct command command_check;
 extern const struct command command_key;
+extern const struct command command_parity;
+/* "5%" or "5": 1 to PARITY_PERCENT_MAX. */
+bool cli_percent(const char *s, unsigned *ret);
 extern const struct command command_prune;
 extern const struct command command_trash;
 extern const struct command command_map;

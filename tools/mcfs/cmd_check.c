@@ -77,7 +77,7 @@ static json_t *result_json(const struct check_result *r)
 		{"read_blobs", r->read_blobs}, {"read_bytes", r->read_bytes},
 		{"unused_packs", r->unused_packs}, {"never_read_packs", r->never_read},
 		{"damage", r->damage}, {"damaged_files", r->damaged_files},
-		{"lost_files", r->lost_files}};
+		{"lost_files", r->lost_files}, {"packs_without_parity", r->without_parity}};
 	json_t *o = json_pack("{s:s}", "type", "summary");
 	for (size_t i = 0; i < sizeof n / sizeof *n; i++)
 		json_object_set_new(o, n[i].key, json_integer((json_int_t)n[i].v));
@@ -118,6 +118,9 @@ static void print_result(const struct cli *cli, const struct check_options *opt,
 			printf("all other packs were read since %s\n",
 				cli_time((struct timestamp){(int64_t)r->oldest_read, 0}, when));
 	}
+	if (r->without_parity)
+		printf("%llu packs have no parity; 'mcfs parity add' makes it\n",
+			(unsigned long long)r->without_parity);
 	if (r->unused_packs)
 		printf("%llu packs of interrupted runs are in no index; they do no harm\n",
 			(unsigned long long)r->unused_packs);

@@ -24,6 +24,7 @@ static const struct command *const commands[] = {
 	&command_compact,
 	&command_check,
 	&command_key,
+	&command_parity,
 	&command_prune,
 	&command_trash,
 	&command_map,

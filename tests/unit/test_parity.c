@@ -1,0 +1,247 @@
+/* parity: packs of all sizes; flipped, zeroed and cut off bytes up to the share come back to the bit, beyond
+ * it nothing gets worse; damage of the parity itself. */
+#include "tests/unit/support.h"
+
+#include "engine/codec/rs.h"
+#include "engine/store/pack.h"
+#include "engine/store/parity.h"
+#include "tests/unit/mem_place.h"
+
+static struct object_place *place;
+static struct store *s;
+static struct id pack;
+static char pack_key[PACK_KEY_CHARS];
+
+static int setup(void **state)
+{
+	(void)state;
+	place = new_place_with_store(SLACK_EXACT);
+	s = open_store(place);
+	memset(pack.b, 0xab, ID_BYTES);
+	pack_object_key(&pack, pack_key);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	store_close(s);
+	object_place_free(place);
+	return 0;
+}
+
+static struct buf *stored(const char *prefix)
+{
+	return mem_place_object(place, mem_place_key(place, prefix, 0));
+}
+
+/* Any bytes do: parity knows nothing of what is in a pack. */
+static void make(size_t n, unsigned percent, struct buf *want)
+{
+	want->len = 0;
+	OK(buf_resize(want, n, e));
+	fill(want->p, n, 1);
+	OK(object_put(store_place(s), pack_key, buf_span(want), true, e));
+	OK(parity_make(s, &pack, percent, e));
+}
+
+static bool is_whole(const struct buf *want)
+{
+	const struct buf *got = stored("packs/");
+	return got->len == want->len && memcmp(got->p, want->p, want->len) == 0;
+}
+
+static struct parity_result restore(void)
+{
+	struct parity_result pr;
+	OK(parity_restore(s, &pack, &pr, e));
+	return pr;
+}
+
+static void test_rs(void **state)
+{
+	(void)state;
+	static const unsigned shapes[][2] = {{1, 1}, {2, 1}, {5, 3}, {20, 2}, {100, 50}, {242, 13}, {1, 254}};
+	enum { LEN = 96 };
+	for (size_t i = 0; i < N_OF(shapes); i++) {
+		unsigned k = shapes[i][0], m = shapes[i][1];
+		struct rs *rs;
+		uint8_t *rows[RS_ROWS_MAX], want[LEN];
+		bool lost[RS_ROWS_MAX] = {false};
+		OK(rs_new(&rs, k, m, e));
+		for (unsigned j = 0; j < k + m; j++) {
+			rows[j] = calloc(1, LEN);
+			if (j < k)
+				fill(rows[j], LEN, 1);
+		}
+		for (unsigned j = k; j-- > 0;)
+			rs_add_row(rs, j, rows[j], LEN, rows + k);
+		memcpy(want, rows[k / 2], LEN);
+		/* As many as can be, that one among them. */
+		lost[k / 2] = true;
+		memset(rows[k / 2], 0, LEN);
+		for (unsigned n = 1; n < m;) {
+			unsigned j = below(k + m);
+			if (lost[j])
+				continue;
+			lost[j] = true;
+			n++;
+			if (j >= k)
+				memset(rows[j], 0x55, LEN);
+		}
+		OK(rs_recover(rs, rows, lost, LEN, e));
+		assert_memory_equal(rows[k / 2], want, LEN);
+		for (unsigned j = 0; j < k + m; j++)
+			if (!lost[j]) {
+				lost[j] = true;
+				break;
+			}
+		FAILS(E_CORRUPT, rs_recover(rs, rows, lost, LEN, e));
+		for (unsigned j = 0; j < k + m; j++)
+			free(rows[j]);
+		rs_free(rs);
+	}
+	struct rs *rs;
+	FAILS(E_CORRUPT, rs_new(&rs, 250, 6, e));
+	FAILS(E_CORRUPT, rs_new(&rs, 0, 6, e));
+}
+
+/* One run of bytes, of the whole share, anywhere. */
+static void test_share(void **state)
+{
+	(void)state;
+	static const size_t sizes[] = {1, 255, 256, 257, 5000, 70000, 262144, 300001, 2100000};
+	static const unsigned percents[] = {1, 5, 20, 50};
+	CLEANUP_BUF struct buf want = BUF_INIT;
+	for (size_t i = 0; i < N_OF(sizes); i++)
+		for (size_t p = 0; p < N_OF(percents); p++) {
+			size_t share = sizes[i] * percents[p] / 100;
+			bool sound;
+			make(sizes[i], percents[p], &want);
+			struct parity_result pr = restore();
+			assert_true(!pr.none && pr.bad == 0 && pr.restored == 0);
+			OK(parity_sound(s, &pack, percents[p], &sound, e));
+			assert_true(sound);
+			OK(parity_sound(s, &pack, percents[p] + 1, &sound, e));
+			assert_false(sound);
+			/* Flipped. */
+			struct buf *b = stored("packs/");
+			size_t n = share ? share : 1, at = below((uint32_t)(sizes[i] - n + 1));
+			for (size_t k = 0; k < n; k++)
+				b->p[at + k] ^= 0x41;
+			pr = restore();
+			assert_true(is_whole(&want) && pr.wrong_bytes == n && pr.restored == pr.bad);
+			/* Cut off. */
+			b = stored("packs/");
+			b->len -= n;
+			pr = restore();
+			assert_true(is_whole(&want) && pr.wrong_bytes == n);
+			/* Longer than it was: nothing of it is wrong, and check tells the size. */
+		}
+}
+
+/* A few scattered flips. */
+static void test_scattered(void **state)
+{
+	(void)state;
+	CLEANUP_BUF struct buf want = BUF_INIT;
+	for (int round = 0; round < 4; round++) {
+		make(2000000, 5, &want);
+		struct buf *b = stored("packs/");
+		for (int i = 0; i < 15; i++)
+			b->p[below(2000000)] ^= 1;
+		restore();
+		assert_true(is_whole(&want));
+	}
+}
+
+/* Far beyond: whatever is changed is changed to what it was. */
+static void test_beyond(void **state)
+{
+	(void)state;
+	CLEANUP_BUF struct buf want = BUF_INIT;
+	for (int round = 0; round < 10; round++) {
+		make(500000, 5, &want);
+		struct buf *b = stored("packs/");
+		uint64_t wrong_before = 0, wrong_after = 0;
+		for (int i = 0; i < 200 + round * 300; i++)
+			b->p[below(500000)] ^= 0x80;
+		for (size_t i = 0; i < want.len; i++)
+			wrong_before += b->p[i] != want.p[i];
+		struct parity_result pr = restore();
+		b = stored("packs/");
+		assert_int_equal(b->len, want.len);
+		for (size_t i = 0; i < want.len; i++)
+			wrong_after += b->p[i] != want.p[i];
+		assert_int_equal(wrong_before - wrong_after, pr.wrong_bytes);
+	}
+}
+
+static void test_damaged_parity(void **state)
+{
+	(void)state;
+	CLEANUP_BUF struct buf want = BUF_INIT, whole = BUF_INIT;
+	bool sound;
+	make(300000, 10, &want);
+	struct buf *par = stored("parity/");
+	OK(buf_add(&whole, par->p, par->len, e));
+	/* One bit anywhere: restoring works still. */
+	for (int i = 0; i < 50; i++) {
+		static const size_t ends[] = {0, 3, 4, 30, 100};
+		size_t at = (size_t)i < N_OF(ends)	   ? ends[i]
+			    : (size_t)i < 2 * N_OF(ends) ? whole.len - 1 - ends[(size_t)i - N_OF(ends)]
+							   : below((uint32_t)whole.len);
+		par = stored("parity/");
+		memcpy(par->p, whole.p, whole.len);
+		par->p[at] ^= (uint8_t)(1u << below(8));
+		memset(stored("packs/")->p + below(290000), 0, 3000);
+		restore();
+		assert_true(is_whole(&want));
+	}
+	/* Any length: refused or used, never a crash. */
+	for (int i = 0; i < 30; i++) {
+		par = stored("parity/");
+		memcpy(par->p, whole.p, whole.len);
+		par->len = below((uint32_t)whole.len);
+		restore();
+		OK(parity_sound(s, &pack, 1, &sound, e));
+		par->len = whole.len;
+	}
+	assert_true(is_whole(&want));
+	par = stored("parity/");
+	memset(par->p, 0, par->len);
+	assert_true(restore().none);
+	OK(parity_sound(s, &pack, 1, &sound, e));
+	assert_false(sound);
+	OK(parity_remove(s, &pack, e));
+	OK(parity_remove(s, &pack, e));
+	assert_true(restore().none);
+}
+
+/* Parity of one pack does not do for another. */
+static void test_swapped(void **state)
+{
+	(void)state;
+	CLEANUP_BUF struct buf want = BUF_INIT, other = BUF_INIT;
+	make(10000, 10, &want);
+	struct buf *par = stored("parity/");
+	OK(buf_add(&other, par->p, par->len, e));
+	memset(pack.b, 0xac, ID_BYTES);
+	pack_object_key(&pack, pack_key);
+	make(10000, 10, &want);
+	OK(object_put(store_place(s), "parity/ac/acacacacacacacacacacacacacacacac", buf_span(&other), true, e));
+	assert_true(restore().none);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rs),
+		cmocka_unit_test_setup_teardown(test_share, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_scattered, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_beyond, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_parity, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_swapped, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
