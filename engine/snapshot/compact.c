@@ -10,6 +10,7 @@
 #include "engine/snapshot/forgotten.h"
 #include "engine/snapshot/mark.h"
 #include "engine/store/nameset.h"
+#include "engine/store/parity.h"
 #include "engine/store/rewrite.h"
 
 #define LEVEL_DEFAULT 6
@@ -347,8 +348,8 @@ static int remove_packs(struct compacting *c, struct err *e)
 		r = store_still_ours(c->s, e);
 		if (r == 0)
 			r = object_remove(store_place(c->s), pack_object_key(&x->id, key), e);
-		if (r == E_NOTFOUND)
-			r = 0;
+		if (r == 0 || r == E_NOTFOUND)
+			r = parity_remove(c->s, &x->id, e);
 		if (r < 0)
 			break;
 		x->fate = PACK_GONE;

@@ -51,6 +51,9 @@ static int name_blob(struct marker *m, const struct name *name, uint8_t flag, ui
 		if (r < 0)
 			return r;
 		char hex[2 * ID_BYTES + 1];
+		/* A repair gave it up: it is known to be gone, and what else the file has stays. */
+		if (!store_has(m->s, name) && store_is_lost(m->s, name))
+			return 0;
 		if (!store_has(m->s, name))
 			return err_set(e, E_CORRUPT, 0, "blob %s is in no pack of the store",
 				hex_of(name->b, 8, hex));
