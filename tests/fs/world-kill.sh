@@ -1,6 +1,6 @@
 # The mount is killed in the middle of pruning and restoring, again and again; the next mount settles it:
 # each chunk is in the world or in the trash, as it was, and each region file is valid.
-# MCFS_KILLS: how often (8).
+# MCFS_KILLS: how often (8; 3 with sanitizers).
 . "$(dirname "$0")/lib.sh"
 
 w=$work/world
@@ -20,7 +20,8 @@ mount_what=none
 mount_store --world "$w"
 nbt "$live/r.0.0" | sort >"$work/all"
 [ "$(wc -l <"$work/all")" -gt 100 ] || fail "too few chunks"
-for i in $(seq "${MCFS_KILLS:-8}"); do
+kills=${MCFS_SANITIZED:+3}
+for i in $(seq "${MCFS_KILLS:-${kills:-8}}"); do
 	if [ $((i % 2)) = 1 ]; then
 		(mv "$live/r.0.0" "$trash/" || true) 2>/dev/null &
 	else
