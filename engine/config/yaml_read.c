@@ -212,6 +212,8 @@ static int by_key(const void *a, const void *b)
 
 static int check_twice(struct reader *rd, const struct buf *b, size_t n, struct err *e)
 {
+	if (n < 2)
+		return 0;
 	CLEANUP_BUF struct buf copy = BUF_INIT;
 	int r = buf_add(&copy, b->p, b->len, e);
 	if (r < 0)
