@@ -6,26 +6,33 @@ int object_list(struct object_place *p, const char *dir, object_each fn, void *c
 	return p->ops->list(p, dir, fn, ctx, e);
 }
 
+/* A read that fails is tried once more: repair gives up what cannot be read. */
 int object_size(struct object_place *p, const char *key, uint64_t *ret, struct err *e)
 {
-	return p->ops->size(p, key, ret, e);
+	int r = p->ops->size(p, key, ret, e);
+	return r == E_IO ? p->ops->size(p, key, ret, e) : r;
 }
 
 int object_read(struct object_place *p, const char *key, uint64_t off, size_t n, struct buf *out,
 	struct err *e)
 {
+	size_t start = out->len;
+	int r = p->ops->read(p, key, off, n, out, e);
+	if (r != E_IO)
+		return r;
+	out->len = start;
 	return p->ops->read(p, key, off, n, out, e);
 }
 
 int object_get(struct object_place *p, const char *key, size_t max, struct buf *out, struct err *e)
 {
 	uint64_t size;
-	int r = p->ops->size(p, key, &size, e);
+	int r = object_size(p, key, &size, e);
 	if (r < 0)
 		return r;
 	if (size > max)
 		return err_set(e, E_CORRUPT, 0, "object '%s' is larger than %zu bytes", key, max);
-	return p->ops->read(p, key, 0, (size_t)size, out, e);
+	return object_read(p, key, 0, (size_t)size, out, e);
 }
 
 int object_put(struct object_place *p, const char *key, struct span s, bool replace, struct err *e)

@@ -80,6 +80,30 @@ int object_dir_open(struct object_place **ret, const char *path, bool create,
  * an error the process ends at once, as with kill -9. */
 int object_faulty_new(struct object_place **ret, struct object_place *inner, unsigned long fail_at,
 	bool kill, struct err *e) MUST_CHECK;
+/* The same with more to choose from. Counted from 1 are operations of the given kinds only. */
+enum fault_kind {
+	FAULT_READ = 1,	   /* reads, sizes and lists */
+	FAULT_APPEND = 2,
+	FAULT_COMMIT = 4,  /* fsync and rename of a written object */
+	FAULT_PUT = 8,
+	FAULT_REMOVE = 16,
+	FAULT_CHANGES = 30 /* all but reads */
+};
+enum fault_how {
+	FAULT_FAILS,	   /* E_IO once, nothing was done */
+	FAULT_DONE,	   /* E_IO once, but it was done: the answer was lost */
+	FAULT_OFF,	   /* nothing was done, and all later operations fail: the power is gone */
+	FAULT_OFF_DONE,	   /* it was done, and all later operations fail */
+	FAULT_TORN_OFF	   /* half of it was done where it may be (appends), then off */
+};
+struct object_fault {
+	unsigned kinds;
+	unsigned long at; /* 0: never */
+	enum fault_how how;
+	uint64_t space; /* E_NOSPACE when so many bytes were appended and put; 0: no limit */
+};
+int object_faulty_new_as(struct object_place **ret, struct object_place *inner,
+	const struct object_fault *fault, struct err *e) MUST_CHECK;
 unsigned long object_faulty_count(const struct object_place *p);
 
 #endif

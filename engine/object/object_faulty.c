@@ -1,4 +1,4 @@
-/* For tests: counts every operation that changes the place, and fails or kills at the Nth. */
+/* For tests: counts the operations on a place, and fails, kills or switches off at the Nth. */
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -11,7 +11,9 @@ struct faulty {
 	struct object_place base;
 	struct object_place *inner;
 	atomic_ulong count;
-	unsigned long fail_at;
+	_Atomic uint64_t written;
+	atomic_bool off;
+	struct object_fault fault;
 	bool kill;
 };
 
@@ -25,43 +27,74 @@ static struct faulty *faulty_of(struct object_place *p)
 	return (struct faulty *)p;
 }
 
-static int strike(struct object_place *p, const char *what, struct err *e)
+static int injected(const char *what, struct err *e)
+{
+	return err_set(e, E_IO, EIO, "injected fault in %s", what);
+}
+
+/* 0: do it. 1: do it, then fail. Negative: fail. */
+static int strike(struct object_place *p, unsigned kind, const char *what, struct err *e)
 {
 	struct faulty *f = faulty_of(p);
-	if (atomic_fetch_add(&f->count, 1) + 1 != f->fail_at)
+	if (atomic_load(&f->off))
+		return injected(what, e);
+	if (!(f->fault.kinds & kind) || atomic_fetch_add(&f->count, 1) + 1 != f->fault.at)
 		return 0;
 	if (f->kill)
 		kill(getpid(), SIGKILL);
-	return err_set(e, E_IO, EIO, "injected fault in %s", what);
+	if (f->fault.how >= FAULT_OFF)
+		atomic_store(&f->off, true);
+	return f->fault.how == FAULT_DONE || f->fault.how == FAULT_OFF_DONE ? 1 : injected(what, e);
+}
+
+/* What was done is told as a failure when that was the plan. */
+static int after(int planned, int r, const char *what, struct err *e)
+{
+	return planned == 1 && r == 0 ? injected(what, e) : r;
+}
+
+static int room_for(struct object_place *p, size_t n, struct err *e)
+{
+	struct faulty *f = faulty_of(p);
+	if (!f->fault.space || atomic_fetch_add(&f->written, n) + n <= f->fault.space)
+		return 0;
+	return err_set(e, E_IO, ENOSPC, "injected fault");
 }
 
 static int f_list(struct object_place *p, const char *dir, object_each fn, void *ctx, struct err *e)
 {
-	return object_list(faulty_of(p)->inner, dir, fn, ctx, e);
+	int s = strike(p, FAULT_READ, "list", e);
+	return s < 0 ? s : object_list(faulty_of(p)->inner, dir, fn, ctx, e);
 }
 
 static int f_size(struct object_place *p, const char *key, uint64_t *ret, struct err *e)
 {
-	return object_size(faulty_of(p)->inner, key, ret, e);
+	int s = strike(p, FAULT_READ, "size", e);
+	return s < 0 ? s : object_size(faulty_of(p)->inner, key, ret, e);
 }
 
 static int f_read(struct object_place *p, const char *key, uint64_t off, size_t n, struct buf *out,
 	struct err *e)
 {
-	return object_read(faulty_of(p)->inner, key, off, n, out, e);
+	int s = strike(p, FAULT_READ, "read", e);
+	return s < 0 ? s : object_read(faulty_of(p)->inner, key, off, n, out, e);
 }
 
-static int f_put(struct object_place *p, const char *key, struct span s, bool replace,
+static int f_put(struct object_place *p, const char *key, struct span data, bool replace,
 	struct err *e)
 {
-	int r = strike(p, "put", e);
-	return r < 0 ? r : object_put(faulty_of(p)->inner, key, s, replace, e);
+	int s = strike(p, FAULT_PUT, "put", e), r = s;
+	if (s >= 0)
+		r = room_for(p, data.n, e);
+	if (r >= 0 && s >= 0)
+		r = object_put(faulty_of(p)->inner, key, data, replace, e);
+	return after(s, r, "put", e);
 }
 
 static int f_remove(struct object_place *p, const char *key, struct err *e)
 {
-	int r = strike(p, "remove", e);
-	return r < 0 ? r : object_remove(faulty_of(p)->inner, key, e);
+	int s = strike(p, FAULT_REMOVE, "remove", e);
+	return s < 0 ? s : after(s, object_remove(faulty_of(p)->inner, key, e), "remove", e);
 }
 
 static int f_begin(struct object_place *p, struct object_writer **ret, struct err *e)
@@ -79,10 +112,18 @@ static int f_begin(struct object_place *p, struct object_writer **ret, struct er
 	return 0;
 }
 
-static int f_append(struct object_writer *w, struct span s, struct err *e)
+static int f_append(struct object_writer *w, struct span data, struct err *e)
 {
-	int r = strike(w->place, "append", e);
-	return r < 0 ? r : object_append(((struct faulty_writer *)w)->inner, s, e);
+	struct object_writer *inner = ((struct faulty_writer *)w)->inner;
+	int s = strike(w->place, FAULT_APPEND, "append", e), r = s;
+	if (s < 0 && faulty_of(w->place)->fault.how == FAULT_TORN_OFF &&
+		object_append(inner, span_of(data.p, data.n / 2), NULL) < 0)
+		return s;
+	if (s >= 0)
+		r = room_for(w->place, data.n, e);
+	if (r >= 0 && s >= 0)
+		r = object_append(inner, data, e);
+	return after(s, r, "append", e);
 }
 
 static int f_read_back(struct object_writer *w, uint64_t off, size_t n, struct buf *out,
@@ -99,14 +140,14 @@ static void f_abort(struct object_writer *w)
 
 static int f_commit(struct object_writer *w, const char *key, struct err *e)
 {
-	int r = strike(w->place, "commit", e);
-	if (r < 0) {
+	int s = strike(w->place, FAULT_COMMIT, "commit", e);
+	if (s < 0) {
 		f_abort(w);
-		return r;
+		return s;
 	}
-	r = object_commit(((struct faulty_writer *)w)->inner, key, e);
+	int r = object_commit(((struct faulty_writer *)w)->inner, key, e);
 	free(w);
-	return r;
+	return after(s, r, "commit", e);
 }
 
 static void f_free(struct object_place *p)
@@ -135,18 +176,27 @@ static const struct object_ops faulty_ops = {
 	.space = f_space,
 };
 
-int object_faulty_new(struct object_place **ret, struct object_place *inner, unsigned long fail_at,
-	bool kill_process, struct err *e)
+int object_faulty_new_as(struct object_place **ret, struct object_place *inner,
+	const struct object_fault *fault, struct err *e)
 {
 	struct faulty *f = calloc(1, sizeof *f);
 	if (!f)
 		return err_set(e, E_NOMEM, 0, "no memory for a store");
 	f->base.ops = &faulty_ops;
 	f->inner = inner;
-	f->fail_at = fail_at;
-	f->kill = kill_process;
+	f->fault = *fault;
 	*ret = &f->base;
 	return 0;
+}
+
+int object_faulty_new(struct object_place **ret, struct object_place *inner, unsigned long fail_at,
+	bool kill_process, struct err *e)
+{
+	const struct object_fault fault = {.kinds = FAULT_CHANGES, .at = fail_at};
+	int r = object_faulty_new_as(ret, inner, &fault, e);
+	if (r == 0)
+		faulty_of(*ret)->kill = kill_process;
+	return r;
 }
 
 unsigned long object_faulty_count(const struct object_place *p)

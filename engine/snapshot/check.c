@@ -21,6 +21,7 @@
 
 struct run {
 	struct store *s;
+	const struct id *current; /* the snapshot that is being looked at, or NULL */
 	const struct check_options *opt;
 	struct check_result *ret;
 	struct coder coder;
@@ -34,6 +35,14 @@ struct run {
 
 static void damage(struct run *w, const char *where, const struct err *e)
 {
+	char hex[2 * ID_BYTES + 1], key[64];
+	uint64_t size;
+	/* Forgotten meanwhile, and gone: then so may be what it held. */
+	if (w->current) {
+		snprintf(key, sizeof key, "snapshots/%s", hex_of(w->current->b, ID_BYTES, hex));
+		if (object_size(store_place(w->s), key, &size, NULL) == E_NOTFOUND)
+			return;
+	}
 	w->ret->damage++;
 	if (w->opt->on_damage)
 		w->opt->on_damage(w->opt->ctx, where, e);
@@ -621,7 +630,9 @@ static int check_snapshots(struct run *w, struct err *e)
 		if (r < 0)
 			break;
 		w->path.len--;
+		w->current = &l.v[i].id;
 		r = check_tree(w, &l.v[i].root, &whole, e);
+		w->current = NULL;
 		w->ret->snapshots++;
 		if (w->opt->on_progress)
 			w->opt->on_progress(w->opt->ctx, "snapshot", i + 1, w->ret->read_bytes);

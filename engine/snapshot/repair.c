@@ -265,6 +265,9 @@ int repair_run(struct store *s, const struct repair_options *opt, struct repair_
 	int r = store_lock_take(s, LOCK_EXCLUSIVE, "check --repair", opt->wait, &lock, e);
 	if (r == 0)
 		r = store_refresh(s, e);
+	/* Before anything is judged: bases may be in packs that no index object lists any more. */
+	if (r == 0)
+		r = store_recover(s, e);
 	if (r == 0)
 		r = repair(&w, e);
 	store_lock_release(lock);

@@ -418,8 +418,8 @@ static int add_unlisted(struct looking *k, struct err *e)
 		struct spack *p = &w->v[i];
 		struct name padded;
 		pad(&p->id, &padded);
-		if (p->bad || !p->there || doomed_has(&w->doomed, &p->id) ||
-			nameset_has(&k->listed, &padded))
+		/* Doomed ones as well: what is needed again since may lie in them alone. */
+		if (p->bad || !p->there || nameset_has(&k->listed, &padded))
 			continue;
 		if (!p->record.len)
 			r = pack_read_footer(w->s->place, w->s->keys, &p->id, &p->record, e);

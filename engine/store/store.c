@@ -342,7 +342,12 @@ static int refresh_one(void *ctx, const struct id *id, uint64_t size, struct err
 	if (r < 0 || have)
 		return r;
 	r = load_index_object(f->s, id, &own);
-	f->news++;
+	/* One that is not whole, or damaged, is looked at each time. */
+	if (r == 0) {
+		r = index_has_object(f->s->index, id, &have, e);
+		f->news += have;
+		return r;
+	}
 	if (r == E_NOTFOUND) {
 		f->moved = true;
 		return 0;
@@ -427,7 +432,7 @@ static int walk_packs(struct pack_walk *w, struct err *e)
 	return r;
 }
 
-static int recover_from_footers(struct store *s, struct err *e)
+int store_recover(struct store *s, struct err *e)
 {
 	struct pack_walk w = {.s = s, .recover = true};
 	int r = walk_packs(&w, e);
@@ -500,21 +505,26 @@ static int refresh_once(struct store *s, struct refreshing *f, struct err *e)
 static int refresh(struct store *s, uint64_t *ret_news, struct err *e)
 {
 	struct refreshing f = {.s = s};
-	uint64_t dropped = 0;
+	uint64_t dropped = 0, stale = 0, news = 0;
+	bool more;
 	int r;
-	do
+	do {
 		r = refresh_once(s, &f, e);
-	while (r == 0 && f.moved);
-	for (size_t i = 0; i < f.n_stale && r == 0; i++)
-		r = index_unlist_object(s->index, &f.stale[i], e);
-	/* What footers told, or an object that was not whole, was unlisted with them: once more. */
-	if (r == 0 && f.n_stale)
-		r = store_object_list(s, "index", refresh_one, &f, e);
+		for (size_t i = 0; i < f.n_stale && r == 0; i++)
+			r = index_unlist_object(s->index, &f.stale[i], e);
+		stale += f.n_stale;
+		/* What footers told, or an object that was not whole, was unlisted with them. */
+		if (r == 0 && f.n_stale)
+			r = store_object_list(s, "index", refresh_one, &f, e);
+		/* Reading takes time, and objects come and go: until a look finds nothing new. */
+		more = f.moved || f.n_stale || f.news != news;
+		news = f.news;
+	} while (r == 0 && more);
 	if (r == 0 && f.damaged)
-		r = recover_from_footers(s, e);
+		r = store_recover(s, e);
 	if (r == 0)
 		r = index_drop_unlisted(s->index, &dropped, e);
-	*ret_news = f.news + f.n_stale + dropped;
+	*ret_news = f.news + stale + dropped;
 	free(f.stale);
 	nameset_free(&f.present);
 	return r < 0 ? err_wrap(e, "load the index") : 0;
@@ -538,29 +548,20 @@ bool store_left_out(const struct store *s)
 	return s->left_out;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* A blob was not where the index says: has compact been at work? `before`: the count of refreshes when
- * it was looked for. True when it is worth looking again. */
-static bool look_again(struct store *s, uint64_t before)
+ * it was looked for; one that came since will do, the first time. True when it is worth looking again. */
+static bool look_again(struct store *s, uint64_t before, bool first)
 {
 	uint64_t news = 0;
 	LOCK_SCOPE(&s->refresh_m);
-	if (s->refreshes != before)
+	if (first && s->refreshes != before)
 		return true;
-	/* A damaged store has many that are missing: one look in a second is enough for all. */
-	if (s->futile_ms && now_ms() - s->futile_ms < 1000)
-		return false;
 	s->refreshes++;
-	if (refresh(s, &news, NULL) == 0 && news)
-		return true;
-	s->futile_ms = now_ms();
-	return false;
+	/* Twice: what is replaced during a listing may be missed under both names. */
+	for (int again = 0; again < 2 && news == 0; again++)
+		if (refresh(s, &news, NULL) < 0)
+			return false;
+	return news > 0;
 }
 
 static uint64_t count_refreshes(struct store *s)
@@ -840,8 +841,12 @@ static int read_again(struct store *s, struct coder *c, const struct name *name,
 	uint64_t refreshes = count_refreshes(s);
 	c->missing = false;
 	int r = read_plain(s, c, name, want, DEPTH_MAX, ret, e);
-	if (r == E_CORRUPT && c->missing && look_again(s, refreshes))
+	for (int tries = 0; r == E_CORRUPT && c->missing && tries < 5; tries++) {
+		if (!look_again(s, refreshes, tries == 0))
+			break;
+		c->missing = false;
 		r = read_plain(s, c, name, want, DEPTH_MAX, ret, e);
+	}
 	return r;
 }
 

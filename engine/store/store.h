@@ -51,6 +51,9 @@ struct index *store_index(struct store *s);
 int store_refresh(struct store *s, struct err *e) MUST_CHECK;
 /* The same; *ret_news: how much was new. */
 int store_refresh_news(struct store *s, uint64_t *ret_news, struct err *e) MUST_CHECK;
+/* Learn, from their footers, of packs that no index object lists, for as long as the index objects stay as
+ * they are: what an index object listed that is gone. Those that cannot be read are told to the log. */
+int store_recover(struct store *s, struct err *e) MUST_CHECK;
 /* At the last refresh, index objects named packs that were not there. */
 bool store_left_out(const struct store *s);
 

@@ -25,9 +25,8 @@ struct store {
 	struct doomed doomed;	 /* when the lock was taken: not to be relied on */
 	char what[33];
 	unsigned lock_interval_ms;
-	pthread_mutex_t refresh_m; /* one refresh at a time; guards the two below */
+	pthread_mutex_t refresh_m; /* one refresh at a time; guards what follows */
 	uint64_t refreshes;
-	int64_t futile_ms; /* when a refresh for a missing blob found nothing new, monotonic */
 	struct store_stats stats;
 	pthread_mutex_t lost_m;	 /* guards the two below */
 	struct nameset lost;	 /* what repair gave up; may have come back since */

@@ -369,6 +369,12 @@ static int check_clean(struct store *s, unsigned percent, struct err *e)
 	return r == 0 && res.damage ? err_set(e, E_CORRUPT, 0, "check finds damage") : r;
 }
 
+static void tell_problem(void *ctx, const char *path, const struct err *err)
+{
+	if (*(bool *)ctx)
+		fprintf(stderr, "%s: %s\n", path, err->msg);
+}
+
 /* Restore and compare. With `strict` all of it must be there; else what is there must be right. */
 static void compare(struct store *s, const struct snapshot *sn, const struct contents *want,
 	bool strict)
@@ -376,7 +382,7 @@ static void compare(struct store *s, const struct snapshot *sn, const struct con
 	CLEANUP_FREE char *to = temp_path("restored");
 	CLEANUP_FREE char *path = NULL;
 	const struct restore_options opt = {.path = "src/", .to = to, .threads = 2,
-		.delete_extra = true};
+		.delete_extra = true, .on_problem = tell_problem, .ctx = &strict};
 	struct restore_result res = {0};
 	struct err err = ERR_INIT;
 	int r = restore_run(s, sn, &opt, &res, &err);
@@ -521,6 +527,8 @@ static void damage_and_repair(void)
 	OK(io_read_file(AT_FDCWD, path, &was, 1 << 28, e));
 	unsigned how = below(3);
 	did.damages++;
+	printf("damage %u to %s\n", how, path);
+	fflush(stdout);
 	if (how == 0) {
 		unlink(path);
 	} else {

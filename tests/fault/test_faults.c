@@ -1,0 +1,321 @@
+/* Every operation on the store in turn fails, is done without being told so, or is the last before the
+ * power goes; and the space ends at every few bytes. For snapshot, forget, undelete, compact and repair,
+ * until they succeed. After each: every finished snapshot is whole, check is clean, the next run works.
+ *
+ * MCFS_FAULTS_ALL=1: every N; else some of them. */
+#include "tests/unit/support.h"
+
+#include <unistd.h>
+
+#include "engine/base/io.h"
+#include "engine/snapshot/backup.h"
+#include "engine/snapshot/check.h"
+#include "engine/snapshot/compact.h"
+#include "engine/snapshot/forgotten.h"
+#include "engine/snapshot/repair.h"
+#include "tests/unit/make_region.h"
+#include "tests/unit/mem_place.h"
+
+#define SNAPSHOTS 5
+
+static struct object_place *base; /* a store with five snapshots, two of them forgotten */
+static char *src;
+static struct name roots[SNAPSHOTS];
+
+static void fresh_files(unsigned k)
+{
+	struct buf b = BUF_INIT;
+	for (unsigned i = 0; i < 5; i++) {
+		char *path;
+		if (asprintf(&path, i ? "%s/file-%u" : "%s/r.%u.0.mca", src, i) < 0)
+			abort();
+		if (i == 0 && k == 0)
+			make_region(&b, 6, FLAW_STALE);
+		else if (i == 0)
+			read_file(path, &b);
+		if (i == 0 && k)
+			play_region(&b, 2);
+		if (i) {
+			OK(buf_resize(&b, i == 1 ? 400000 : below(6000), e));
+			fill(b.p, b.len, i == 2 ? 2 : 1);
+		}
+		write_file(path, buf_span(&b));
+		free(path);
+		b.len = 0;
+	}
+	buf_free(&b);
+}
+
+static int open_in(struct object_place *place, struct store **ret, struct err *e)
+{
+	const struct store_options opt = {.what = "fault"};
+	return store_open(ret, place, &test_secret, &opt, e);
+}
+
+static int take(struct store *s, struct name *ret_root, struct err *e)
+{
+	const char *paths[] = {src};
+	const struct backup_options opt = {.paths = paths, .n_paths = 1, .threads = 1, .level = 1};
+	struct backup_result res;
+	int r = backup_run(s, &opt, &res, e);
+	if (r == 0 && ret_root)
+		*ret_root = res.sn.root.name;
+	if (r == 0)
+		snapshot_free(&res.sn);
+	return r;
+}
+
+static const struct snapshot *by_root(const struct snapshot_list *l, unsigned k)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (name_cmp(&l->v[i].root.name, &roots[k]) == 0)
+			return &l->v[i];
+	return NULL;
+}
+
+static int forget_one(struct store *s, unsigned k, struct err *e)
+{
+	struct snapshot_list l;
+	int r = snapshot_list_load(&l, s, e);
+	if (r == 0 && by_root(&l, k))
+		r = snapshot_forget(s, by_root(&l, k), e);
+	snapshot_list_free(&l);
+	return r;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	struct store *s;
+	OK(crypto_init(e));
+	rnd_seed(7);
+	src = temp_path("src");
+	OK(io_mkdirs(src, 0700, e));
+	base = new_place_with_store(SLACK_EXACT);
+	for (unsigned k = 0; k < SNAPSHOTS; k++) {
+		fresh_files(k);
+		OK(open_in(mem_place_borrow(base), &s, e));
+		OK(take(s, &roots[k], e));
+		store_close(s);
+	}
+	OK(open_in(mem_place_borrow(base), &s, e));
+	OK(forget_one(s, 0, e));
+	OK(forget_one(s, 2, e));
+	store_close(s);
+	fresh_files(SNAPSHOTS);
+	return 0;
+}
+
+/* ---- the operations ---- */
+
+static int op_snapshot(struct store *s, struct err *e)
+{
+	return take(s, NULL, e);
+}
+
+static int op_forget(struct store *s, struct err *e)
+{
+	return forget_one(s, 1, e);
+}
+
+static int op_undelete(struct store *s, struct err *e)
+{
+	struct snapshot_list l;
+	struct forgotten_list f;
+	int r = snapshot_list_load(&l, s, e);
+	if (r < 0)
+		return r;
+	r = forgotten_load(&f, s, e);
+	if (r < 0) {
+		snapshot_list_free(&l);
+		return r;
+	}
+	for (size_t i = 0; i < f.n && r == 0; i++)
+		if (name_cmp(&f.v[i].sn.root.name, &roots[2]) == 0)
+			r = snapshot_undelete(s, &l, &f.v[i], e);
+	snapshot_list_free(&l);
+	forgotten_free(&f);
+	return r;
+}
+
+static int op_compact(struct store *s, struct err *e)
+{
+	struct compact_result res;
+	const struct compact_options opt = {.grace = 0, .max_unused = 1};
+	return compact_run(s, &opt, &res, e);
+}
+
+static int op_repair(struct store *s, struct err *e)
+{
+	struct repair_result res;
+	const struct repair_options opt = {.check = {.read_percent = 100, .threads = 1}};
+	return repair_run(s, &opt, &res, e);
+}
+
+/* ---- the promises ---- */
+
+static void on_damage(void *ctx, const char *where, const struct err *err)
+{
+	(void)ctx;
+	fprintf(stderr, "%s: %s\n", where, err->msg);
+}
+
+/* The process is dead, and its lock with it: that this is found out is test_lock's affair. */
+static void bury(struct object_place *place)
+{
+	const char *key;
+	while ((key = mem_place_key(place, "locks/", 0)))
+		OK(object_remove(place, key, e));
+}
+
+static void must_hold(struct object_place *place, const char *when, unsigned long n)
+{
+	static const unsigned kept[] = {1, 3, 4};
+	struct store *s;
+	struct snapshot_list l;
+	struct forgotten_list f;
+	struct check_result res;
+	const struct check_options opt = {.read_percent = 100, .threads = 1, .on_damage = on_damage};
+	OK(open_in(mem_place_borrow(place), &s, e));
+	OK(snapshot_list_load(&l, s, e));
+	OK(forgotten_load(&f, s, e));
+	for (unsigned i = 0; i < N_OF(kept); i++) {
+		bool there = by_root(&l, kept[i]) != NULL;
+		for (size_t k = 0; k < f.n; k++)
+			there |= kept[i] == 1 &&
+				 name_cmp(&f.v[k].sn.root.name, &roots[1]) == 0;
+		if (!there)
+			fail_msg("%s, fault at %lu: snapshot %u is lost", when, n, kept[i]);
+	}
+	OK(check_run(s, &opt, &res, e));
+	if (res.damage)
+		fail_msg("%s, fault at %lu: damage", when, n);
+	snapshot_list_free(&l);
+	forgotten_free(&f);
+	store_close(s);
+}
+
+static unsigned long stride(unsigned long n)
+{
+	if (getenv("MCFS_FAULTS_ALL"))
+		return 1;
+	return n < 12 ? 1 : MCFS_SANITIZED ? 9 : 4;
+}
+
+typedef int (*operation)(struct store *s, struct err *e);
+
+static unsigned long injected;
+
+/* Opening is part of it. True when it succeeded although the fault was due, or was not reached. */
+static bool run_once(struct object_place *place, operation op, const struct object_fault *fault,
+	unsigned long *ret_count)
+{
+	struct object_place *faulty;
+	struct store *s = NULL;
+	struct err err = ERR_INIT;
+	OK(object_faulty_new_as(&faulty, mem_place_borrow(place), fault, e));
+	int r = open_in(faulty, &s, &err);
+	if (r == 0)
+		r = op(s, &err);
+	if (r < 0 && !err.msg[0])
+		fail_msg("a failure without words");
+	if (s)
+		*ret_count = object_faulty_count(faulty);
+	if (s)
+		store_close(s);
+	return r == 0;
+}
+
+static void loop(const char *name, operation op, unsigned kinds, enum fault_how how)
+{
+	unsigned long total = 0, survived = 0;
+	struct object_place *place = mem_place_copy(base);
+	assert_true(run_once(place, op, &(struct object_fault){.kinds = kinds}, &total));
+	must_hold(place, name, 0);
+	object_place_free(place);
+	for (unsigned long n = 1; n <= total; n += stride(n) * (kinds == FAULT_READ ? 5 : 1)) {
+		unsigned long count;
+		place = mem_place_copy(base);
+		run_once(place, op, &(struct object_fault){.kinds = kinds, .at = n, .how = how}, &count);
+		bury(place);
+		must_hold(place, name, n);
+		if (!run_once(place, op, &(struct object_fault){0}, &count))
+			fail_msg("%s: the next run after a fault at %lu fails", name, n);
+		must_hold(place, name, n);
+		object_place_free(place);
+		survived++;
+	}
+	injected += survived;
+	printf("%s: %lu faults of kind %u, way %d, of %lu operations\n", name, survived, kinds, how,
+		total);
+}
+
+static void all_ways(const char *name, operation op)
+{
+	static const enum fault_how ways[] = {FAULT_FAILS, FAULT_DONE, FAULT_OFF, FAULT_OFF_DONE,
+		FAULT_TORN_OFF};
+	for (size_t i = 0; i < N_OF(ways); i++)
+		loop(name, op, ways[i] == FAULT_TORN_OFF ? FAULT_APPEND : FAULT_CHANGES, ways[i]);
+	loop(name, op, FAULT_READ, FAULT_FAILS);
+	/* The disk is full at the Nth byte. */
+	for (uint64_t space = 1; space < 900000; space += space < 2000 ? 700 : 60000) {
+		unsigned long count;
+		struct object_place *place = mem_place_copy(base);
+		bool done = run_once(place, op, &(struct object_fault){.space = space}, &count);
+		bury(place);
+		must_hold(place, "full disk", space);
+		assert_true(run_once(place, op, &(struct object_fault){0}, &count));
+		must_hold(place, "after a full disk", space);
+		object_place_free(place);
+		injected++;
+		if (done)
+			break;
+	}
+}
+
+static void test_snapshot(void **state)
+{
+	(void)state;
+	all_ways("snapshot", op_snapshot);
+}
+
+static void test_forget(void **state)
+{
+	(void)state;
+	all_ways("forget", op_forget);
+}
+
+static void test_undelete(void **state)
+{
+	(void)state;
+	all_ways("undelete", op_undelete);
+}
+
+static void test_compact(void **state)
+{
+	(void)state;
+	all_ways("compact", op_compact);
+}
+
+static void test_repair(void **state)
+{
+	(void)state;
+	all_ways("repair", op_repair);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	printf("%lu faults injected and survived\n", injected);
+	object_place_free(base);
+	free(src);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_snapshot),
+		cmocka_unit_test(test_forget), cmocka_unit_test(test_undelete),
+		cmocka_unit_test(test_compact), cmocka_unit_test(test_repair)};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
