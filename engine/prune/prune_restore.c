@@ -494,7 +494,10 @@ static int add_put(struct prune *p, const struct new_item *it, const struct chun
 	int r = trash_begin(p->trash, e);
 	if (r < 0)
 		return r;
-	r = trash_drop_waiting(p->trash, it->dimension, it->x, it->z, &n, &m, e);
+	/* A copy that was to go there before is not needed: whoever gave it has it. */
+	r = trash_drop_copies(p->trash, it->dimension, it->x, it->z, e);
+	if (r == 0)
+		r = trash_drop_waiting(p->trash, it->dimension, it->x, it->z, &n, &m, e);
 	if (r == 0)
 		r = trash_add(p->trash, it, parts, ret_id, e);
 	if (r < 0) {

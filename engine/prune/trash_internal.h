@@ -55,6 +55,10 @@ int trash_load_item(struct trash *t, int64_t id, struct trash_item *ret, struct 
 int trash_drop_waiting(struct trash *t, const char *dimension, int32_t x, int32_t z,
 	uint64_t *ret_prune, uint64_t *ret_restore, struct err *e) MUST_CHECK;
 
+/* Delete copies (FLAG_COPY) that wait to be put in a chunk's place. */
+int trash_drop_copies(struct trash *t, const char *dimension, int32_t x, int32_t z,
+	struct err *e) MUST_CHECK;
+
 /* A list of ids. */
 struct id_list {
 	int64_t *v;

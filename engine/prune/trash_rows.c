@@ -220,6 +220,19 @@ int trash_drop_waiting(struct trash *t, const char *dimension, int32_t x, int32_
 	return 0;
 }
 
+int trash_drop_copies(struct trash *t, const char *dimension, int32_t x, int32_t z, struct err *e)
+{
+	struct db_stmt *s;
+	int r = db_sql(t->db, &s,
+		"DELETE FROM chunk WHERE dim = ?1 AND x = ?2 AND z = ?3 AND state = 4 AND flags & 4", e);
+	if (r < 0)
+		return r;
+	db_bind_text(s, 1, dimension);
+	db_bind_int(s, 2, x);
+	db_bind_int(s, 3, z);
+	return db_run(s, e);
+}
+
 /* ---- reading ---- */
 
 int trash_load_item(struct trash *t, int64_t id, struct trash_item *ret, struct err *e)

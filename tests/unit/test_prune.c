@@ -414,6 +414,30 @@ static void test_put(void **state)
 	seen_read(pl.world, &after);
 	seen_assert_equal(&before, &after, false);
 	seen_free(&after);
+	/* While a server runs it waits; asked for twice, the later one. */
+	list_ids(p, 1u << TRASH_KEPT);
+	size_t kept = ids.n;
+	pid_t server = serve(&pl);
+	how.when_running = WHEN_RUNNING_DEFER;
+	for (size_t n = 100; n <= 200; n += 100) {
+		put_parts(&c, 5, 0, n, false);
+		OK(prune_put(p, "overworld", 5, 0, &c, NULL, &how, &res, e));
+		assert_int_equal(res.deferred, 1);
+		if (n == 100)
+			chunk_parts_free(&c);
+	}
+	end(server);
+	list_ids(p, 1u << TRASH_RESTORE_WAITS);
+	assert_int_equal(ids.n, 1);
+	OK(prune_apply(p, &how, &res, e));
+	assert_int_equal(res.done, 1);
+	seen_read(pl.world, &after);
+	const struct seen_chunk *put = seen_find(&after, "region", 5, 0);
+	assert_true(put && put->len == c.part[0].record.len - 5);
+	seen_free(&after);
+	chunk_parts_free(&c);
+	list_ids(p, 0);
+	assert_int_equal(ids.n, kept + 1); /* what was there before */
 	put_parts(&c, 5, 0, 10, false);
 	c.part[0].record.len--;
 	FAILS(E_FORMAT, prune_put(p, "overworld", 5, 0, &c, NULL, &how, &res, e));
