@@ -101,7 +101,7 @@ const struct command command_init = {"init", run,
 	"  --slack discard  bytes that belong to no chunk come back as zeros: a third less space\n"
 	"  --recompress now    compress new chunks as well as possible at once\n"
 	"  --recompress later  store them as they are, which is quicker (the default); they\n"
-	"                   are compressed when they change or with 'mcfs compact'\n"
+	"                   are compressed when they change or with 'mcfs compact --recompress 6'\n"
 	"  --parity N%        N% more space, and 'check --repair' restores damage up to about N%\n"
 	"                   of a pack (see 'mcfs parity')\n\n"
 	"With MCFS_PASSPHRASE, MCFS_PASSPHRASE_FILE, MCFS_PASSPHRASE_COMMAND or MCFS_KEY_FILE set,\n"
