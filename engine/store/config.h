@@ -76,7 +76,8 @@ int config_edit_open(struct config_edit **ret, struct span text, const struct se
 void config_edit_free(struct config_edit *ed);
 /* The slots as they are now; returns how many, at most CONFIG_MAX_SLOTS. */
 size_t config_edit_slots(const struct config_edit *ed, struct slot_info ret[CONFIG_MAX_SLOTS]);
-/* `label` may be NULL. E_USAGE: too many slots. */
+/* `label` may be NULL. E_USAGE: too many slots, or the label is taken (but by the slot that was opened,
+ * which may be about to be replaced). */
 int config_edit_add(struct config_edit *ed, const struct secret *secret, const char *label,
 	char ret_id[SLOT_ID_CHARS + 1], struct err *e) MUST_CHECK;
 /* E_NOTFOUND; E_USAGE when it is the last. `id`: an id or a label. */

@@ -70,7 +70,8 @@ int config_edit_add(struct config_edit *ed, const struct secret *secret, const c
 	int same_kind = 0;
 	for (int i = 0; i < c->n_slots; i++) {
 		same_kind += c->slots[i].kind == secret->kind;
-		if (label && strcmp(c->slots[i].label, label) == 0)
+		if (label && strcmp(c->slots[i].label, label) == 0 &&
+			strcmp(c->slots[i].id, ed->opened) != 0)
 			return err_set(e, E_USAGE, 0, "there is a key slot called '%s' already",
 				label);
 	}

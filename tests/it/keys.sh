@@ -71,6 +71,9 @@ check "change and rotate"
 expect 0 env MCFS_PASSPHRASE=first MCFS_NEW_PASSPHRASE=1st "$MCFS" key change
 shut MCFS_PASSPHRASE=first
 opens MCFS_PASSPHRASE=1st
+expect 0 "$MCFS" key list
+says 'passphrase .*alice'
+expect 2 env MCFS_PASSPHRASE=1st MCFS_NEW_PASSPHRASE=x "$MCFS" key add passphrase --label alice
 cp "$keyfile" "$work/old.key"
 expect 0 "$MCFS" key rotate
 cmp -s "$keyfile" "$work/old.key" && fail "the key file is the same"

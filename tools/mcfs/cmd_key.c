@@ -182,6 +182,15 @@ static void tell(struct cli *cli, const char *verb, const char *id, const struct
 	crypto_wipe(key, sizeof key);
 }
 
+static void opened_slot(const struct change *c, struct slot_info *ret)
+{
+	struct slot_info v[CONFIG_MAX_SLOTS];
+	size_t n = config_edit_slots(c->ed, v);
+	for (size_t i = 0; i < n; i++)
+		if (v[i].opened)
+			*ret = v[i];
+}
+
 /* ---- list, add, remove ---- */
 
 static int run_list(struct cli *cli, const struct key_args *a, struct err *e)
@@ -252,7 +261,12 @@ static int run_add(struct cli *cli, const struct key_args *a, struct err *e)
 	int r = change_begin(&c, cli, true, e);
 	if (r < 0)
 		return r;
-	r = make_secret(cli, &c, a, &new, &path, e);
+	struct slot_info used = {0};
+	opened_slot(&c, &used);
+	if (a->label && strcmp(used.label, a->label) == 0)
+		r = err_set(e, E_USAGE, 0, "there is a key slot called '%s' already", a->label);
+	if (r == 0)
+		r = make_secret(cli, &c, a, &new, &path, e);
 	bool made = r == 0;
 	if (r == 0)
 		r = config_edit_add(c.ed, &new, a->label, id, e);
@@ -299,16 +313,6 @@ static int run_remove(struct cli *cli, const struct key_args *a, struct err *e)
 
 /* ---- change and rotate ---- */
 
-static const char *opened_slot(const struct change *c, struct slot_info *ret)
-{
-	struct slot_info v[CONFIG_MAX_SLOTS];
-	size_t n = config_edit_slots(c->ed, v);
-	for (size_t i = 0; i < n; i++)
-		if (v[i].opened)
-			*ret = v[i];
-	return ret->id;
-}
-
 /* Which file the store was opened with. */
 static char *keyfile_in_use(struct cli *cli, const struct id *id)
 {
@@ -328,7 +332,7 @@ static int replace_keyfile(struct change *c, const char *path, const struct slot
 	unlink(beside); /* of a run that was killed; the store does not open with it, or the slot stays */
 	int r = cli_keyfile_make(beside, &c->id, new, e);
 	if (r == 0)
-		r = config_edit_add(c->ed, new, NULL, new_id, e);
+		r = config_edit_add(c->ed, new, *old->label ? old->label : NULL, new_id, e);
 	if (r == 0)
 		r = change_commit(c, &c->secret, e);
 	if (r < 0) {
@@ -352,7 +356,7 @@ static int replace_other(struct change *c, const struct slot_info *old, bool sam
 			      : new_passphrase(new, e);
 	/* Added before the old one goes: the last slot must not be removed. */
 	if (r == 0)
-		r = config_edit_add(c->ed, new, NULL, new_id, e);
+		r = config_edit_add(c->ed, new, *old->label ? old->label : NULL, new_id, e);
 	return r < 0 ? r : config_edit_remove(c->ed, old->id, e);
 }
 
