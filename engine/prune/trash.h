@@ -110,7 +110,8 @@ int trash_list(struct trash *t, const struct trash_filter *f, trash_each fn, voi
 	struct err *e) MUST_CHECK;
 /* One item: E_NOTFOUND when there is none. */
 int trash_find(struct trash *t, int64_t id, struct trash_item *ret, struct err *e) MUST_CHECK;
-/* Its payload. E_NOTFOUND for TRASH_PRUNE_WAITS: it is still in the world. */
+/* Its payload. E_NOTFOUND for TRASH_PRUNE_WAITS: it is still in the world. E_CORRUPT: the bytes are not
+ * those that came in (their hash is kept beside them). */
 int trash_payload(struct trash *t, int64_t id, struct chunk_parts *ret, struct err *e) MUST_CHECK;
 
 /* How views differ from the files, for one region: slots that are pruned but not yet applied

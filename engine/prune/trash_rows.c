@@ -257,7 +257,21 @@ static int take_blob(struct buf *b, struct span s, struct err *e)
 	return buf_add(b, s.p, s.n, e);
 }
 
-/* A row of kind, sector, count, stamp, raw, record, mcc. */
+static bool same_digest(struct span want, const struct buf *b)
+{
+	uint8_t sum[DIGEST_BYTES];
+	digest_of(buf_span(b), sum);
+	return want.n == sizeof sum && memcmp(want.p, sum, sizeof sum) == 0;
+}
+
+/* What the disk has done to it must not get into a world. */
+static bool is_whole(struct db_stmt *s, const struct chunk_part *p)
+{
+	return same_digest(db_blob(s, 7), &p->record) &&
+	       (!p->has_mcc || same_digest(db_blob(s, 8), &p->mcc));
+}
+
+/* A row of kind, sector, count, stamp, raw, record, mcc, sum, mcc_sum. */
 static int read_part(struct trash *t, struct db_stmt *s, int64_t id, struct chunk_part *p,
 	struct err *e)
 {
@@ -270,7 +284,12 @@ static int read_part(struct trash *t, struct db_stmt *s, int64_t id, struct chun
 	p->raw = db_int(s, 4);
 	p->has_mcc = !db_is_null(s, 6);
 	int r = take_blob(&p->record, db_blob(s, 5), e);
-	return r < 0 || !p->has_mcc ? r : take_blob(&p->mcc, db_blob(s, 6), e);
+	if (r == 0 && p->has_mcc)
+		r = take_blob(&p->mcc, db_blob(s, 6), e);
+	if (r == 0 && !is_whole(s, p))
+		r = err_set(e, E_CORRUPT, 0, "trash '%s': the bytes of item %lld are not what they were",
+			t->path, (long long)id);
+	return r;
 }
 
 int trash_load(struct trash *t, int64_t id, struct chunk_parts *ret, struct err *e)
@@ -289,8 +308,8 @@ int trash_load_part(struct trash *t, int64_t id, int kind, struct chunk_part *re
 	struct db_stmt *s;
 	*ret = (struct chunk_part){0};
 	int r = db_sql(t->db, &s,
-		"SELECT kind, sector, count, stamp, raw, record, mcc FROM part WHERE chunk = ?1 AND "
-		"kind = ?2", e);
+		"SELECT kind, sector, count, stamp, raw, record, mcc, sum, mcc_sum FROM part WHERE "
+		"chunk = ?1 AND kind = ?2", e);
 	if (r < 0)
 		return r;
 	db_bind_int(s, 1, id);
@@ -302,13 +321,6 @@ int trash_load_part(struct trash *t, int64_t id, int kind, struct chunk_part *re
 	if (r < 0)
 		chunk_part_free(ret);
 	return r;
-}
-
-static bool same_digest(struct span want, const struct buf *b)
-{
-	uint8_t sum[DIGEST_BYTES];
-	digest_of(buf_span(b), sum);
-	return want.n == sizeof sum && memcmp(want.p, sum, sizeof sum) == 0;
 }
 
 static bool row_matches(struct db_stmt *s, const struct chunk_part *p)

@@ -572,6 +572,27 @@ static void test_emptying(void **state)
 	assert_true(it.x == v[0].x && it.z == v[0].z && it.state == TRASH_KEPT);
 	OK(trash_payload(t, it.id, &parts, e));
 	assert_true(parts.part[PART_REGION].present);
+	/* A byte that the disk changed is noticed. */
+	CLEANUP_BUF struct buf file = BUF_INIT;
+	CLEANUP_FREE char *copy_dir = temp_path("flipped/trash");
+	CLEANUP_FREE char *copy_state = temp_path("flipped");
+	CLEANUP_FREE char *copy = NULL;
+	OK(io_mkdirs(copy_dir, 0755, e));
+	assert_true(asprintf(&copy, "%s/%s", copy_dir, strrchr(trash_path(t), '/') + 1) > 0);
+	read_file(trash_path(t), &file);
+	uint8_t *at = memmem(file.p, file.len, parts.part[0].record.p, 60);
+	assert_non_null(at);
+	at[40] ^= 1;
+	write_file(copy, buf_span(&file));
+	struct prune *q;
+	struct prune_options opt = {.state_dir = copy_state, .world = pl.world};
+	OK(prune_open(&q, &opt, e));
+	FAILS(E_CORRUPT, prune_restore(q, &it.id, 1, &how, &res, e));
+	prune_close(q);
+	OK(prune_estimate(p, "overworld", v, n, &res, e));
+	assert_int_equal(res.done, 0); /* nothing came back */
+	OK(trash_empty(t, &(struct trash_limits){.max_bytes = 1}, true, &out, e));
+	res.payload_bytes = out.bytes + out.left_bytes;
 	chunk_parts_free(&parts);
 	trash_item_free(&it);
 	stat(trash_path(t), &st);
