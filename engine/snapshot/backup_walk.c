@@ -47,6 +47,14 @@ struct external_seen {
 	struct stat st;
 };
 
+/* How much of what is new is compressed as well as possible at once. With `auto` as much as an hour of
+ * play makes; of a large first snapshot the rest is kept, so that it takes as long as copying. */
+#define COMPRESS_AT_ONCE ((uint64_t)8 << 20)
+static uint64_t new_budget(enum recompress_mode m)
+{
+	return m == RECOMPRESS_NOW ? UINT64_MAX : m == RECOMPRESS_AUTO ? COMPRESS_AT_ONCE : 0;
+}
+
 int walk_init(struct walk *w, struct store *s, const struct backup_options *opt, size_t budget,
 	struct err *e)
 {
@@ -55,8 +63,8 @@ int walk_init(struct walk *w, struct store *s, const struct backup_options *opt,
 	w->opt = opt;
 	w->in.s = s;
 	w->in.discard_slack = store_config(s)->slack == SLACK_DISCARD;
-	w->in.keep_new = RECOMPRESS_LATER ==
-		(opt->set_recompress ? opt->recompress : store_config(s)->recompress);
+	w->in.compress_new = new_budget(opt->set_recompress ? opt->recompress
+							    : store_config(s)->recompress);
 	int r = pool_new(&w->in.pool, opt->threads, budget, e);
 	if (r == 0) {
 		w->in.coders = calloc(pool_threads(w->in.pool), sizeof *w->in.coders);

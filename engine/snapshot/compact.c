@@ -472,7 +472,7 @@ static int work(struct compacting *c, struct err *e)
 {
 	const struct compact_options *opt = c->opt;
 	bool recompress = opt->recompress ||
-			  store_config(c->s)->recompress == RECOMPRESS_LATER;
+			  store_config(c->s)->recompress != RECOMPRESS_NOW;
 	int r = find_shared(c, e);
 	if (r == 0)
 		r = doomed_load(&c->doomed, c->s, e);

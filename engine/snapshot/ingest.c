@@ -138,6 +138,14 @@ static enum form form_of(struct span s, const char *name)
 	return FORM_RAW;
 }
 
+bool ingest_compresses(struct ingest *in, uint64_t bytes)
+{
+	bool yes = in->compress_new >= bytes;
+	if (yes && in->compress_new != UINT64_MAX)
+		in->compress_new -= bytes;
+	return yes;
+}
+
 static int submit_whole(struct ingest_file *f, struct buf *data, const char *name,
 	const struct content *old, struct err *e)
 {
@@ -157,7 +165,8 @@ static int submit_whole(struct ingest_file *f, struct buf *data, const char *nam
 	j->has_base = old && old->kind == CONTENT_BLOB;
 	if (j->has_base)
 		j->base = old->name;
-	else if (j->form == FORM_STREAM && f->in->keep_new && j->data.len > KEPT_MIN)
+	else if (j->form == FORM_STREAM && j->data.len > KEPT_MIN &&
+		 !ingest_compresses(f->in, j->data.len))
 		j->form = FORM_STREAM_KEPT;
 	f->content.kind = CONTENT_BLOB;
 	/* Streams are inflated, and the older version with them. */

@@ -18,9 +18,14 @@ struct ingest {
 	struct pool *pool;
 	struct coder *coders; /* one a worker of the pool; the first is the caller's */
 	bool discard_slack;
-	bool keep_new; /* groups and streams without an older version: as they are */
+	/* Bytes of groups and streams without an older version that are still compressed as well as
+	 * possible; what comes then is kept as it is, for compact. The caller's thread only. */
+	uint64_t compress_new;
 	size_t held; /* bytes of files in memory; guarded by the pool's lock */
 };
+
+/* Take `bytes` of new data off that budget; false: keep them. */
+bool ingest_compresses(struct ingest *in, uint64_t bytes);
 
 /* A file on its way. Address must not change until ingest_wait() returned. */
 struct ingest_file {

@@ -19,6 +19,7 @@ struct state {
 	struct buf file;
 	struct region_extent rec[REGION_SLOTS];
 	struct name group[LAYOUT_GROUPS]; /* written by the groups' jobs, one each */
+	bool kept[LAYOUT_GROUPS];	  /* as they are */
 	struct layout layout;		  /* its gaps and further sources: by the gaps' job */
 	struct layout old;		  /* of the older version */
 	bool have_old;
@@ -64,8 +65,8 @@ static int store_group(struct ingest_file *f, unsigned g, struct coder *c, struc
 	/* The scratch is the coder's: store_put() may use it again for a base. */
 	CLEANUP_BUF struct buf canon = take_buf(&c->canon);
 	bool base = has_base(st, g);
-	return store_put(f->in->s, c, !base && f->in->keep_new ? FORM_GROUP_KEPT : FORM_GROUP,
-		buf_span(&canon), base ? &st->old.sources[g].name : NULL, &st->group[g], e);
+	return store_put(f->in->s, c, st->kept[g] ? FORM_GROUP_KEPT : FORM_GROUP, buf_span(&canon),
+		base ? &st->old.sources[g].name : NULL, &st->group[g], e);
 }
 
 static void run_job(void *arg, unsigned worker)
@@ -176,9 +177,10 @@ static int submit_all(struct ingest_file *f, struct err *e)
 		for (unsigned i = 0; i < GROUP_SLOTS; i++)
 			bytes += st->rec[g * GROUP_SLOTS + i].len;
 		st->layout.has_group[g] = bytes != 0;
+		st->kept[g] = bytes && !has_base(st, g) && !ingest_compresses(f->in, bytes);
 		/* Inflated about eightfold, and the older version beside it. */
 		if (bytes)
-			r = submit(f, g, bytes * (!has_base(st, g) && f->in->keep_new ? 3 : 18), e);
+			r = submit(f, g, bytes * (st->kept[g] ? 3 : 18), e);
 	}
 	return r < 0 ? r : submit(f, LAYOUT_GROUPS, (size_t)4 << 20, e);
 }

@@ -15,18 +15,21 @@
 
 static const char *const kind_words[] = {"passphrase", "keyfile", "recovery"};
 
+static const char *const recompress_words[] = {"now", "later", "auto"};
+
 const char *recompress_word(enum recompress_mode m)
 {
-	return m == RECOMPRESS_LATER ? "later" : "now";
+	return recompress_words[m];
 }
 
 bool recompress_parse(const char *s, enum recompress_mode *ret)
 {
-	bool later = strcmp(s, "later") == 0;
-	if (!later && strcmp(s, "now") != 0)
-		return false;
-	*ret = later ? RECOMPRESS_LATER : RECOMPRESS_NOW;
-	return true;
+	for (size_t i = 0; i < sizeof recompress_words / sizeof *recompress_words; i++)
+		if (strcmp(s, recompress_words[i]) == 0) {
+			*ret = (enum recompress_mode)i;
+			return true;
+		}
+	return false;
 }
 
 static int addf(struct buf *b, struct err *e, const char *fmt, ...)

@@ -16,9 +16,11 @@
 enum slack_mode { SLACK_EXACT, SLACK_DISCARD };
 /* When new chunk groups are inflated and compressed better: by the snapshot that brings them, or
  * later, when they have a second version or compact comes by. */
-enum recompress_mode { RECOMPRESS_NOW, RECOMPRESS_LATER };
-const char *recompress_word(enum recompress_mode m); /* "now", "later" */
-bool recompress_parse(const char *s, enum recompress_mode *ret); /* false: neither of them */
+/* When new chunks are compressed as well as possible: at once; by compact; or at once as far as it
+ * costs a moment, and the rest by compact. */
+enum recompress_mode { RECOMPRESS_NOW, RECOMPRESS_LATER, RECOMPRESS_AUTO };
+const char *recompress_word(enum recompress_mode m); /* "now", "later", "auto" */
+bool recompress_parse(const char *s, enum recompress_mode *ret); /* false: none of them */
 
 /* What opens a slot. `value` is the passphrase's bytes, the key file's 32 or the recovery key's 20
  * (recovery.h). */

@@ -48,13 +48,13 @@ static int run(struct cli *cli, int argc, char **argv)
 	static const struct option options[] = {{"slack", required_argument, NULL, 's'},
 		{"recompress", required_argument, NULL, 'r'},
 		{"parity", required_argument, NULL, 'p'}, {0}};
-	struct store_config cfg = {.slack = SLACK_EXACT, .recompress = RECOMPRESS_LATER};
+	struct store_config cfg = {.slack = SLACK_EXACT, .recompress = RECOMPRESS_AUTO};
 	struct err e = ERR_INIT;
 	CLEANUP_FREE char *keyfile = NULL;
 	int o;
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (o == 'r' && !recompress_parse(optarg, &cfg.recompress))
-			return cli_usage(cli, "--recompress is 'now' or 'later', not '%s'", optarg);
+			return cli_usage(cli, "--recompress is 'auto', 'now' or 'later', not '%s'", optarg);
 		if (o == 'p' && !cli_percent(optarg, &cfg.parity))
 			return cli_usage(cli, "--parity is a share from 1%% to %d%%, not '%s'",
 				PARITY_PERCENT_MAX, optarg);
@@ -95,13 +95,14 @@ static int run(struct cli *cli, int argc, char **argv)
 }
 
 const struct command command_init = {"init", run, 
-	"-s STORE init [--slack exact|discard] [--recompress now|later] [--parity N%]",
+	"-s STORE init [--slack exact|discard] [--recompress auto|now|later] [--parity N%]",
 	"make a new store",
 	"  --slack exact    keep every byte of region files (the default)\n"
 	"  --slack discard  bytes that belong to no chunk come back as zeros: a third less space\n"
 	"  --recompress now    compress new chunks as well as possible at once\n"
-	"  --recompress later  store them as they are, which is quicker (the default); they\n"
-	"                   are compressed when they change or with 'mcfs compact --recompress 6'\n"
+	"  --recompress later  store them as they are, which is quicker; they are compressed\n"
+	"                   when they change or with 'mcfs compact'\n"
+	"  --recompress auto   at once up to 8 MiB a snapshot, the rest later (the default)\n"
 	"  --parity N%        N% more space, and 'check --repair' restores damage up to about N%\n"
 	"                   of a pack (see 'mcfs parity')\n\n"
 	"With MCFS_PASSPHRASE, MCFS_PASSPHRASE_FILE, MCFS_PASSPHRASE_COMMAND or MCFS_KEY_FILE set,\n"

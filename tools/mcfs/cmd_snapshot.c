@@ -114,7 +114,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct args *a, struct 
 			a->opt.set_recompress = true;
 			if (!recompress_parse(optarg, &a->opt.recompress))
 				return err_set(e, E_USAGE, 0,
-					"--recompress is 'now' or 'later', not '%s'", optarg);
+					"--recompress is 'auto', 'now' or 'later', not '%s'", optarg);
 			break;
 		case 'l':
 			a->opt.level = (int)strtol(optarg, &end, 10);
@@ -167,7 +167,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
 const struct command command_snapshot = {"snapshot", run,
 	"snapshot [--tag T].. [--exclude GLOB].. [--exclude-file F] [--exclude-caches]\n"
-	"              [--one-file-system] [--dry-run] [--recompress now|later] PATH..",
+	"              [--one-file-system] [--dry-run] [--recompress auto|now|later] PATH..",
 	"back directories up as a new snapshot",
 	"  --tag T            mark the snapshot; may be given more than once\n"
 	"  --exclude GLOB     leave out what matches: a name (*.tmp), or with a '/' a path\n"
@@ -179,4 +179,4 @@ const struct command command_snapshot = {"snapshot", run,
 	"  -n, --dry-run      only say what would be looked at\n"
 	"  --timestamp TIME   record this as the time: 2026-11-22T02:00:00Z or @SECONDS\n"
 	"  --level N          compression, 1 to 19 (6)\n"
-	"  --recompress now|later  for this run, instead of what the store was made with\n"};
+	"  --recompress auto|now|later  for this run, instead of what the store was made with\n"};
