@@ -15,6 +15,7 @@
 #include "engine/store/index.h"
 #include "engine/store/lock.h"
 #include "engine/store/nameset.h"
+#include "engine/store/rewrite.h"
 #include "engine/store/parity.h"
 
 #define POOL_BUDGET ((size_t)32 << 20)
@@ -318,6 +319,20 @@ static int check_parity(struct run *w, const struct pack_item *p, bool read, str
 	return r;
 }
 
+/* From the footer: the index knows its blobs by name, and would be read as a whole for each pack. */
+static int each_blob(struct run *w, const struct id *pack, struct name_list *nl, struct err *e)
+{
+	CLEANUP_FREE struct rewrite_blob *v = NULL;
+	size_t n = 0;
+	struct err own = ERR_INIT;
+	int r = store_pack_blobs(w->s, pack, &v, &n, &own);
+	if (r < 0)
+		return index_each_blob(store_index(w->s), pack, collect, nl, e);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = collect(nl, &v[i].name, &v[i].loc, e);
+	return r;
+}
+
 static int check_one(struct run *w, struct reading *rd, const struct pack_item *p, bool read,
 	struct err *e)
 {
@@ -333,7 +348,7 @@ static int check_one(struct run *w, struct reading *rd, const struct pack_item *
 	bool whole = r == 0;
 	if (!whole)
 		damage(w, key, &own);
-	r = index_each_blob(store_index(w->s), &p->id, collect, &nl, e);
+	r = each_blob(w, &p->id, &nl, e);
 	w->ret->blobs += nl.n;
 	if (r == 0)
 		r = check_bases(w, &nl, key, e);
