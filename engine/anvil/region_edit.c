@@ -264,13 +264,21 @@ static void mcc_name(const struct region_edit *r, unsigned slot, char out[64])
 		(long long)r->z * 32 + slot / 32);
 }
 
+/* Whatever has the name: a link would take us out of the world, and a FIFO would keep us for ever. */
 static int read_mcc(struct region_edit *r, unsigned slot, struct chunk_part *p, struct err *e)
 {
 	char name[64];
+	struct stat st;
 	mcc_name(r, slot, name);
-	int rc = io_read_file(r->folder->fd, name, &p->mcc, REGION_MCC_MAX, e);
-	if (rc == E_NOTFOUND)
+	CLEANUP_FD int fd = openat(r->folder->fd, name,
+		O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && (errno == ENOENT || errno == ELOOP))
 		return 0;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(e, E_IO, errno, "open '%s/%s'", r->folder->path, name);
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	int rc = io_read_all(fd, &p->mcc, REGION_MCC_MAX, name, e);
 	p->has_mcc = rc == 0;
 	return rc;
 }
@@ -296,7 +304,8 @@ int region_edit_read(struct region_edit *r, unsigned slot, struct chunk_part *p,
 		rc = err_set(e, E_CHANGED, 0, "'%s' became shorter while it was read", r->path);
 	if (rc == 0) {
 		p->record.len = got;
-		if (!p->raw && p->record.p[4] & CHUNK_EXTERNAL)
+		/* What a damaged record would say is not known; its .mcc goes and comes back with it. */
+		if (p->raw || p->record.p[4] & CHUNK_EXTERNAL)
 			rc = read_mcc(r, slot, p, e);
 	}
 	if (rc < 0)
@@ -440,10 +449,14 @@ int region_edit_unlink_mcc(struct region_edit *r, const bool slots[REGION_SLOTS]
 			return rc;
 		if (!slots[s] || external)
 			continue;
-		uint64_t disk = region_edit_mcc_disk(r, s);
+		struct stat st;
 		mcc_name(r, s, name);
+		/* Only what read_mcc() would have taken along. */
+		if (fstatat(r->folder->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			!S_ISREG(st.st_mode))
+			continue;
 		if (unlinkat(r->folder->fd, name, 0) == 0) {
-			*ret_freed += disk;
+			*ret_freed += (uint64_t)st.st_blocks * 512;
 			any = true;
 		} else if (errno != ENOENT) {
 			return err_set(e, E_IO, errno, "remove '%s/%s'", r->folder->path, name);

@@ -27,7 +27,7 @@ struct chunk_part {
 				    * place is preferred, count 0 as many as the record takes */
 	struct buf record;	   /* u32 BE length, type byte, stream */
 	bool has_mcc;
-	struct buf mcc; /* the .mcc file, when the type byte has CHUNK_EXTERNAL */
+	struct buf mcc; /* the .mcc file, when the type byte has CHUNK_EXTERNAL; of a raw one, if any */
 };
 void chunk_part_free(struct chunk_part *p); /* leaves it empty */
 /* Is it a chunk that the game could read, at absolute chunk coordinates x, z? 0, or E_FORMAT with what
@@ -70,7 +70,7 @@ unsigned region_edit_count(const struct region_edit *r); /* entries that name so
 bool region_edit_has(const struct region_edit *r, unsigned slot); /* its location is not 0 */
 
 /* Read a slot's part; !present when its location is 0. Never E_FORMAT: what is damaged is given as it
- * is. A .mcc that is missing: has_mcc is false. */
+ * is. A .mcc that is missing, or no regular file (links are not followed): has_mcc is false. */
 int region_edit_read(struct region_edit *r, unsigned slot, struct chunk_part *ret,
 	struct err *e) MUST_CHECK;
 

@@ -505,6 +505,61 @@ static void test_damaged(void **state)
 	}
 }
 
+/* A damaged record may have a .mcc: it goes and comes back with it. A name that is a link or a FIFO is
+ * never opened, and stays. */
+static void test_odd_mcc(void **state)
+{
+	(void)state;
+	struct place pl;
+	struct prune_result res;
+	struct prune_how how = {.damaged = true};
+	struct stat st;
+	CLEANUP_BUF struct buf got = BUF_INIT;
+	static uint8_t region[4 * REGION_SECTOR];
+	static const char text[] = "somebody's only copy", secret[] = "not of this world";
+	struct prune_chunk v[4] = {{.x = 0}, {.x = 1}, {.x = 2}, {.x = 3}};
+	new_place(&pl, "mcc", 5);
+	CLEANUP_FREE char *path = below_world(&pl, "region/r.0.0.mca");
+	CLEANUP_FREE char *mcc = below_world(&pl, "region/c.0.0.mcc");
+	CLEANUP_FREE char *link = below_world(&pl, "region/c.1.0.mcc");
+	CLEANUP_FREE char *fifo = below_world(&pl, "region/c.2.0.mcc");
+	CLEANUP_FREE char *outside = temp_path("secret");
+	set_be32(region, 2 << 8 | 1); /* its record claims more than it has */
+	set_be32(region + 2 * REGION_SECTOR, 9999);
+	region[2 * REGION_SECTOR + 4] = 2 | 128;
+	for (unsigned i = 1; i < 4; i++)
+		set_be32(region + 4 * i, 3 << 8 | 1);
+	set_be32(region + 3 * REGION_SECTOR, 1);
+	region[3 * REGION_SECTOR + 4] = 2 | 128;
+	write_file(path, span_of(region, sizeof region));
+	write_file(mcc, span_of(text, sizeof text));
+	write_file(outside, span_of(secret, sizeof secret));
+	unlink(link);
+	unlink(fifo);
+	assert_int_equal(symlink(outside, link), 0);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	struct prune *p = open_place(&pl);
+	OK(prune_chunks(p, "overworld", v, 4, &how, &res, e));
+	assert_int_equal(res.done, 4);
+	assert_int_equal(access(mcc, F_OK), -1);
+	assert_true(lstat(link, &st) == 0 && S_ISLNK(st.st_mode));
+	assert_true(lstat(fifo, &st) == 0 && S_ISFIFO(st.st_mode));
+	list_ids(p, 0);
+	assert_int_equal(ids.n, 4);
+	for (size_t i = 0; i < ids.n; i++) {
+		CLEANUP_PARTS struct chunk_parts parts = {0};
+		OK(trash_payload(prune_trash(p), ids.v[i], &parts, e));
+		assert_int_equal(parts.part[PART_REGION].has_mcc, i == 0);
+	}
+	OK(prune_restore(p, ids.v, ids.n, &how, &res, e));
+	assert_int_equal(res.done, 4);
+	read_file(mcc, &got);
+	assert_true(got.len == sizeof text && memcmp(got.p, text, got.len) == 0);
+	assert_true(lstat(link, &st) == 0 && S_ISLNK(st.st_mode));
+	prune_close(p);
+	free_place(&pl);
+}
+
 static void test_repack(void **state)
 {
 	(void)state;
@@ -641,7 +696,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_prune_and_restore),
 		cmocka_unit_test(test_file_goes), cmocka_unit_test(test_in_use),
 		cmocka_unit_test(test_put), cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_repack), cmocka_unit_test(test_emptying),
+		cmocka_unit_test(test_odd_mcc), cmocka_unit_test(test_repack),
+		cmocka_unit_test(test_emptying),
 		cmocka_unit_test(test_no_world)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
