@@ -98,7 +98,8 @@ int prune_chunks(struct prune *p, const char *dimension, const struct prune_chun
  * is cancelled, KEPT goes back (or waits for that), RESTORE_WAITS and the others go on. A chunk in the
  * place: OCCUPIED, unless `replace`. Payloads are byte-identical and keep their time stamp; in the same
  * sectors where these are free, else in others. A file that had been removed comes back with its
- * owner and mode. E_NOTFOUND when an id is not there: the others are done. */
+ * owner and mode. E_NOTFOUND when an id is not there, E_CORRUPT when the payload of one is damaged (told as
+ * FAILED; it stays in the trash): the others are done. */
 int prune_restore(struct prune *p, const int64_t *ids, size_t n, const struct prune_how *how,
 	struct prune_result *ret, struct err *e) MUST_CHECK;
 

@@ -18,6 +18,7 @@ struct prune {
 	bool cleaned;	    /* temporary files of a crash were looked for */
 	struct session_lock *lock;
 	struct prune_result *res; /* of the call under way */
+	struct err corrupt; /* the first item of the call under way whose payload is damaged; code 0: none */
 };
 
 /* ---- prune.c ---- */

@@ -41,6 +41,18 @@ static int leave_it(struct prune *p, const struct trash_item *it, const char *wh
 	return it->state == TRASH_KEPT ? 0 : trash_set_state(p->trash, it->id, TRASH_KEPT, e);
 }
 
+/* What the disk has done to one item is no reason to keep the others out of the world. */
+static int leave_damaged(struct prune *p, const struct trash_item *it, const struct err *why,
+	struct err *e)
+{
+	log_say(&p->log, LOG_ERROR, "chunk %d, %d of %s stays in the trash: %s", it->x, it->z,
+		it->dimension, why->msg);
+	prune_tell(p, it->dimension, it->x, it->z, PRUNE_FAILED, why->msg);
+	if (p->corrupt.code == 0)
+		p->corrupt = *why;
+	return it->state == TRASH_KEPT ? 0 : trash_set_state(p->trash, it->id, TRASH_KEPT, e);
+}
+
 /* What is in its place goes to the trash in the same transaction. */
 static int add_old(struct prune *p, struct restoring *w, const struct trash_item *it,
 	const struct chunk_parts *now, struct err *e)
@@ -82,7 +94,12 @@ static int consider(struct prune *p, struct restoring *w, struct going *g, bool 
 	*ret_goes = false;
 	if (w->taken[g->slot])
 		return leave_it(p, it, "a newer version of it goes back", e);
-	int r = trash_load(p->trash, it->id, &parts, e);
+	struct err why = ERR_INIT;
+	int r = trash_load(p->trash, it->id, &parts, &why);
+	if (r == E_CORRUPT)
+		return leave_damaged(p, it, &why, e);
+	if (r < 0 && e)
+		*e = why;
 	if (r == 0)
 		r = region_files_read(&w->files, g->slot, &now, e);
 	if (r < 0)
@@ -455,11 +472,16 @@ int prune_restore(struct prune *p, const int64_t *ids, size_t n, const struct pr
 	int r = sort_out(p, ids, n, &g, &missing, e);
 	if (r == 0 && g.n) {
 		r = prune_enter(p, how->when_running, &is_free, e);
+		p->corrupt = ERR_INIT; /* what recovery came across was told */
 		if (r == 0)
 			r = is_free ? restore_groups(p, &g, how, e)
 				    : note_all(p, &g, how->replace, e);
 		prune_leave(p);
 	}
+	if (r == 0 && p->corrupt.code && e)
+		*e = p->corrupt;
+	if (r == 0 && p->corrupt.code)
+		r = p->corrupt.code;
 	if (r == 0 && missing >= 0)
 		r = err_set(e, E_NOTFOUND, 0, "there is no item %lld in the trash",
 			(long long)missing);

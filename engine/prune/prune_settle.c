@@ -39,13 +39,22 @@ static int settle_item(struct prune *p, struct settling *w, int64_t id, struct e
 	CLEANUP_PARTS struct chunk_parts rec = {0};
 	CLEANUP_PARTS struct chunk_parts now = {0};
 	CLEANUP_ITEM struct trash_item it = {0};
+	struct err why = ERR_INIT;
 	int r;
 	{
 		LOCK_SCOPE(&p->trash->m);
-		r = trash_load_item(p->trash, id, &it, e);
+		r = trash_load_item(p->trash, id, &it, &why);
 		if (r == 0)
-			r = trash_load(p->trash, id, &rec, e);
+			r = trash_load(p->trash, id, &rec, &why);
 	}
+	/* What is in the world is all there is of it; and the others are not to wait for ever. */
+	if (r == E_CORRUPT) {
+		log_say(&p->log, LOG_ERROR, "chunk %d, %d of %s: pruning it was interrupted, and it stays "
+			"as it is in the world: %s", it.x, it.z, it.dimension, why.msg);
+		return id_list_add(&w->done, id, e);
+	}
+	if (r < 0 && e)
+		*e = why;
 	unsigned slot = slot_of(it.x, it.z);
 	if (r == 0)
 		r = region_files_read(&w->files, slot, &now, e);

@@ -9,6 +9,7 @@
 
 #include "engine/base/io.h"
 #include "engine/base/wire.h"
+#include "engine/db/db.h"
 #include "engine/prune/prune.h"
 #include "tests/unit/make_region.h"
 #include "tests/unit/prune_world.h"
@@ -596,6 +597,52 @@ static void test_repack(void **state)
 	free_place(&pl);
 }
 
+/* As a crash might leave it. */
+static void set_state(struct prune *p, int64_t id, enum trash_state state)
+{
+	static const struct db_options opt = {.what = "trash", .id = 0x4d634674, .version = 1,
+		.schema = "", .must_exist = true};
+	struct db *db;
+	struct db_stmt *s;
+	OK(db_open(&db, trash_path(prune_trash(p)), &opt, e));
+	OK(db_sql(db, &s, "UPDATE chunk SET state = ?1 WHERE id = ?2", e));
+	db_bind_int(s, 1, state);
+	db_bind_int(s, 2, id);
+	OK(db_run(s, e));
+	db_close(db);
+}
+
+/* Of n chunks in the trash the bytes of one are damaged: it stands in nobody's way. It stays in the trash
+ * whatever a crash left it as, and the others go back. Then all but that one are pruned again. */
+static void damaged_item(struct place *pl, struct prune *p, int64_t id, size_t n)
+{
+	static const enum trash_state left[] = {TRASH_PRUNING, TRASH_RESTORING, TRASH_RESTORE_WAITS};
+	struct prune_result res;
+	struct prune_how how = {0};
+	struct trash_item it;
+	struct seen seen;
+	static struct prune_chunk v[4096];
+	for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+		set_state(p, id, left[i]);
+		OK(prune_apply(p, &how, &res, e));
+		OK(trash_find(prune_trash(p), id, &it, e));
+		assert_int_equal(it.state, TRASH_KEPT);
+		trash_item_free(&it);
+	}
+	list_ids(p, 0);
+	assert_int_equal(ids.n, n);
+	FAILS(E_CORRUPT, prune_restore(p, ids.v, ids.n, &how, &res, e));
+	assert_int_equal(res.done, n - 1);
+	list_ids(p, 0);
+	assert_int_equal(ids.n, 1);
+	assert_true(ids.v[0] == id);
+	seen_read(pl->world, &seen);
+	n = pick(&seen, v, even);
+	OK(prune_chunks(p, "overworld", v, n, &how, &res, e));
+	assert_int_equal(res.done, n);
+	seen_free(&seen);
+}
+
 static void test_emptying(void **state)
 {
 	(void)state;
@@ -643,12 +690,14 @@ static void test_emptying(void **state)
 	struct prune_options opt = {.state_dir = copy_state, .world = pl.world};
 	OK(prune_open(&q, &opt, e));
 	FAILS(E_CORRUPT, prune_restore(q, &it.id, 1, &how, &res, e));
-	prune_close(q);
+	assert_int_equal(res.done, 0);
 	OK(prune_estimate(p, "overworld", v, n, &res, e));
 	assert_int_equal(res.done, 0); /* nothing came back */
 	OK(trash_empty(t, &(struct trash_limits){.max_bytes = 1}, true, &out, e));
 	res.payload_bytes = out.bytes + out.left_bytes;
 	chunk_parts_free(&parts);
+	damaged_item(&pl, q, it.id, n);
+	prune_close(q);
 	trash_item_free(&it);
 	stat(trash_path(t), &st);
 	OK(trash_empty(t, &(struct trash_limits){.max_bytes = res.payload_bytes / 2}, true, &out, e));

@@ -174,7 +174,7 @@ static int restore(struct args *a, struct err *e)
 	struct id_array ids = {.a = a};
 	struct trash_filter f = {.dimension = a->dimension};
 	struct prune_how how = {.when_running = a->when, .replace = a->replace};
-	struct prune_result res;
+	struct prune_result res = {0};
 	int r = pruning_open(&w, e);
 	if (r == 0)
 		r = trash_list(prune_trash(w.p), &f, collect, &ids, e);
@@ -182,7 +182,8 @@ static int restore(struct args *a, struct err *e)
 		r = err_set(e, E_NOTFOUND, 0, "there is no such chunk in the trash of '%s'", a->world);
 	if (r == 0)
 		r = prune_restore(w.p, ids.v, ids.n, &how, &res, e);
-	if (r == 0)
+	/* One that is damaged leaves the others done. */
+	if (r == 0 || res.done)
 		a->code = finish(a, "restored", &res);
 	free(ids.v);
 	pruning_close(&w);
