@@ -13,6 +13,8 @@
 
 #define LOOK_MS 250
 #define WATCH_SECONDS 1
+#define EMPTY_MS (3600 * INT64_C(1000))
+#define CLOCK_SLACK 600 /* seconds that clocks may drift apart in an hour */
 #define VIEWS_DIFFER (1u << TRASH_PRUNE_WAITS | 1u << TRASH_RESTORE_WAITS)
 
 struct kept_world {
@@ -30,6 +32,9 @@ struct keeper {
 	struct kept_world *v;
 	unsigned n;
 	enum when_running when_running;
+	int64_t trash_keep, trash_size; /* 0: no such limit */
+	int64_t empty_ms;		/* when the trash is to be emptied again; the watch's own */
+	int64_t clock;			/* the time at boot, as it seemed the last time; likewise */
 	pthread_t tid;
 	bool running;
 	pthread_mutex_t m;
@@ -205,6 +210,53 @@ static void apply(struct keeper *k, struct kept_world *kw)
 	}
 }
 
+/* ---- the trash's retention ---- */
+
+/* A clock that was set meanwhile makes everything look old. */
+static bool clock_is_sound(struct keeper *k)
+{
+	struct timespec wall, boot;
+	clock_gettime(CLOCK_REALTIME, &wall);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	int64_t at = (int64_t)wall.tv_sec - boot.tv_sec, by = at - k->clock;
+	bool sound = k->clock == 0 || (by <= CLOCK_SLACK && by >= -CLOCK_SLACK);
+	k->clock = at;
+	if (!sound)
+		log_say(&k->fs->log, LOG_WARN, "the clock was set by %lld seconds: for the next hour "
+					       "nothing leaves the trash because of its age", (long long)by);
+	return sound;
+}
+
+static void empty_trash(struct keeper *k, struct kept_world *kw, int64_t before)
+{
+	struct trash_limits l = {.older_than_s = before, .max_bytes = (uint64_t)k->trash_size};
+	struct trash_emptied out = {0};
+	struct err e = ERR_INIT;
+	int r = trash_empty(prune_trash(kw->prune), &l, false, &out, &e);
+	if (out.items) {
+		changed(kw);
+		log_say(&k->fs->log, LOG_WARN, "world '%s': %llu chunks, %llu bytes, left the trash for "
+					       "good, as the rules have it", kw->w->path,
+			(unsigned long long)out.items, (unsigned long long)out.bytes);
+	}
+	if (r < 0) {
+		(void)err_wrap(&e, "world '%s': its trash cannot be emptied", kw->w->path);
+		say_once(k->fs, LOG_WARN, e.msg);
+	}
+}
+
+static void empty_when_due(struct keeper *k)
+{
+	int64_t t = now_ms(), before = 0;
+	if ((!k->trash_keep && !k->trash_size) || t < k->empty_ms)
+		return;
+	k->empty_ms = t + EMPTY_MS;
+	if (k->trash_keep && clock_is_sound(k))
+		before = (int64_t)time(NULL) - k->trash_keep;
+	for (unsigned i = 0; i < k->n && (before > 0 || k->trash_size); i++)
+		empty_trash(k, &k->v[i], before > 0 ? before : 0);
+}
+
 static void *watch(void *arg)
 {
 	struct keeper *k = arg;
@@ -214,6 +266,7 @@ static void *watch(void *arg)
 		pthread_mutex_unlock(&k->m);
 		for (unsigned i = 0; i < k->n; i++)
 			apply(k, &k->v[i]);
+		empty_when_due(k);
 		pthread_mutex_lock(&k->m);
 		clock_gettime(CLOCK_MONOTONIC, &t);
 		t.tv_sec += WATCH_SECONDS;
@@ -250,6 +303,8 @@ int keeper_new(struct keeper **ret, struct fs *fs, const struct mount_options *o
 	}
 	k->fs = fs;
 	k->when_running = opt->refuse_running ? WHEN_RUNNING_REFUSE : WHEN_RUNNING_DEFER;
+	k->trash_keep = opt->trash_keep;
+	k->trash_size = opt->trash_size;
 	pthread_mutex_init(&k->m, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

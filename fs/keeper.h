@@ -1,5 +1,6 @@
 /* keeper.h - what a mount changes in its live worlds: one struct prune each, how views differ from
- * the files meanwhile, and a thread that does what waits as soon as a world is free. Only for fs/.
+ * the files meanwhile, and a thread that does what waits as soon as a world is free, and empties the
+ * trash by the rules' retention. Only for fs/.
  *
  * Threads: all calls may come from any. */
 #ifndef MCFS_FS_KEEPER_H

@@ -17,6 +17,8 @@ struct mount_options {
 	size_t n_worlds;
 	const char *state_dir;	 /* where their trash is */
 	const struct rules *rules; /* what prunable/ shows, or NULL */
+	/* The trash is emptied by these at the start and hourly: seconds, bytes; 0: no such limit. */
+	int64_t trash_keep, trash_size;
 	bool refuse_running;	 /* EBUSY while a server holds the world; else it waits */
 	bool trash_rm;		 /* allow `rm` in trash/ */
 	const char *snapshot; /* show only this one, at the root; NULL: all */

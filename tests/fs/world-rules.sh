@@ -65,6 +65,37 @@ mv "$trash/$one" "$live/r.$((x >> 5)).$((z >> 5))/"
 expect 0 "$MCFS_DEMO_WORLD" verify "$w"
 umount_store
 
+check "the trash empties by the rules' retention"
+expect 0 "$MCFS" prune --world "$w" r.0.0
+items() {
+	"$MCFS" trash list --world "$w" | grep -c ' c\.' || true
+}
+n=$(items)
+[ "$n" -gt 20 ] || fail "hardly anything is in the trash"
+mount_what=none mount_store --world "$w" --rules "$work/prune.yaml"
+sleep 2
+umount_store
+[ "$(items)" = "$n" ] || fail "without a limit something has left the trash"
+{ cat "$work/prune.yaml"; echo 'trash_keep: 1 day'; echo 'trash_size: 100 KiB'; } >"$work/keep.yaml"
+mount_what=none mount_store --world "$w" --rules "$work/keep.yaml"
+for i in $(seq 50); do
+	[ "$(ls "$trash" | wc -l)" -ge "$n" ] || break
+	sleep 0.1
+done
+left=$(ls "$trash" | wc -l)
+umount_store
+[ "$left" -lt "$n" ] && [ "$left" -gt 0 ] || fail "$left of $n chunks are left"
+sed -i 's/^trash_keep.*/trash_keep: 1 second/' "$work/keep.yaml"
+sleep 2
+mount_what=none mount_store --world "$w" --rules "$work/keep.yaml"
+for i in $(seq 50); do
+	[ "$(ls "$trash" | wc -l)" != 0 ] || break
+	sleep 0.1
+done
+umount_store
+[ "$(items)" = 0 ] || fail "chunks older than trash_keep are still there"
+grep -q 'left the trash for good' "$work/log" || fail "the log does not say it"
+
 check "rules that cannot be understood"
 echo 'query: "Nonsense = 5"' >"$work/bad.yaml"
 expect 2 env MCFS_STORE= "$MCFS" mount "$mnt" --world "$w" --rules "$work/bad.yaml"

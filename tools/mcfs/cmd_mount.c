@@ -315,6 +315,9 @@ static int load_rules(struct wishes *w, struct err *e)
 	if (r < 0)
 		return r;
 	r = rules_compile(&w->rules, &c.rules, e);
+	/* There 0 is no limit; "0 days" is as short as can be. */
+	w->opt.trash_keep = c.trash_keep == 0 ? 1 : c.trash_keep > 0 ? c.trash_keep : 0;
+	w->opt.trash_size = c.trash_size > 0 ? c.trash_size : 0;
 	prune_config_free(&c);
 	w->opt.rules = w->rules;
 	return r;
