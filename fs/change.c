@@ -472,7 +472,7 @@ static bool spot_of_name(const struct target *t, const char *name, struct live_s
 	if (t->place != PLACE_DIM)
 		return false;
 	snprintf(file, sizeof file, "%.255s.mca", name);
-	if (!region_parse_name(file, &ret->x, &ret->z))
+	if (!region_parse_name(file, &ret->x, &ret->z) || !region_in_range(ret->x, ret->z))
 		return false;
 	snprintf(again, sizeof again, "r.%d.%d.mca", ret->x, ret->z);
 	return strcmp(file, again) == 0;

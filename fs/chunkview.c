@@ -301,7 +301,7 @@ static int lookup_world(struct call *cl, struct node n, const struct at *a, stru
 	if (!a->place || name.n >= 64)
 		return not_here(cl);
 	snprintf(text, sizeof text, "%.*s.mca", (int)name.n, (const char *)name.p);
-	if (!region_parse_name(text, &x, &z))
+	if (!region_parse_name(text, &x, &z) || !region_in_range(x, z))
 		return not_here(cl);
 	snprintf(again, sizeof again, "r.%d.%d", x, z);
 	return is_name(name, again) ? give_region(cl, n, x, z, ret) : not_here(cl);

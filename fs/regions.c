@@ -39,7 +39,7 @@ static bool parse_exact(struct span name, int32_t *x, int32_t *z)
 		return false;
 	memcpy(text, name.p, name.n);
 	text[name.n] = 0;
-	if (!region_parse_name(text, x, z))
+	if (!region_parse_name(text, x, z) || !region_in_range(*x, *z))
 		return false;
 	snprintf(again, sizeof again, "r.%d.%d.mca", *x, *z);
 	return strcmp(text, again) == 0;

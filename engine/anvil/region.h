@@ -43,6 +43,13 @@ int region_map(const uint8_t header[REGION_HEADER], uint64_t file_size, region_r
 
 /* "r.X.Z.mca" -> X, Z. False for any other name. */
 bool region_parse_name(const char *name, int32_t *ret_x, int32_t *ret_z);
+/* Are its chunks' coordinates within 32 bits? The game's end at region 58593; beyond 2^26 "r.134217728.0"
+ * would be r.0.0 to whoever multiplies by 32. */
+static inline bool region_in_range(int32_t x, int32_t z)
+{
+	const int32_t end = 1 << 26;
+	return x >= -end && x < end && z >= -end && z < end;
+}
 /* "c.X.Z.mcc" */
 bool region_parse_external_name(const char *name, int32_t *ret_x, int32_t *ret_z);
 

@@ -82,7 +82,7 @@ static int add_region(void *ctx, const char *name, bool is_dir, struct err *e)
 	struct source_regions *o = l->out;
 	int32_t x, z;
 	char again[64];
-	if (is_dir || !region_parse_name(name, &x, &z))
+	if (is_dir || !region_parse_name(name, &x, &z) || !region_in_range(x, z))
 		return 0;
 	/* "r.01.0.mca" is another file. */
 	snprintf(again, sizeof again, "r.%d.%d.mca", x, z);

@@ -89,6 +89,9 @@ static void dimensions_and_regions(void **state)
 	put("w/region/r.0.0.mca", f, n);
 	put("w/region/r.-1.2.mca", f, n);
 	put("w/region/r.01.0.mca", f, n);
+	/* Its chunks would be called as those of r.0.0 are. */
+	put("w/region/r.134217728.0.mca", f, n);
+	put("w/region/r.0.-67108865.mca", f, n);
 	put("w/region/r.0.0.mca.bak", f, n);
 	put("w/entities/r.0.0.mca", f, n);
 	put("w/poi/r.5.5.mca", f, n);
