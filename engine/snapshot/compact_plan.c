@@ -259,7 +259,10 @@ static int settle_blob(void *ctx, const struct name *name, uint64_t no, const st
 	struct blobtab *t = st->p->tab;
 	const struct cpack *x = pack_of(st->p, no);
 	(void)e;
-	if (x && (x->fate == PACK_NOW || x->fate == PACK_LATER || x->fate == PACK_GONE))
+	/* One that was in no index object when the plan was made is not removed in this run if it is in one
+	 * now: a writer was at work. It stays, and needs its bases. */
+	if (x && x->indexed &&
+		(x->fate == PACK_NOW || x->fate == PACK_LATER || x->fate == PACK_GONE))
 		return 0;
 	if (st->i == BLOBTAB_NONE || name_cmp(&st->last, name) != 0) {
 		st->i = blobtab_find(t, name);

@@ -260,9 +260,8 @@ int repair_run(struct store *s, const struct repair_options *opt, struct repair_
 	struct err *e)
 {
 	struct run w = {.s = s, .opt = opt, .ret = ret};
-	struct store_lock *lock = NULL;
 	*ret = (struct repair_result){0};
-	int r = store_lock_take(s, LOCK_EXCLUSIVE, "check --repair", opt->wait, &lock, e);
+	int r = store_hold(s, LOCK_EXCLUSIVE, "check --repair", opt->wait, e);
 	if (r == 0)
 		r = store_refresh(s, e);
 	/* Before anything is judged: bases may be in packs that no index object lists any more. */
@@ -270,7 +269,7 @@ int repair_run(struct store *s, const struct repair_options *opt, struct repair_
 		r = store_recover(s, e);
 	if (r == 0)
 		r = repair(&w, e);
-	store_lock_release(lock);
+	store_abort(s); /* lets the lock go */
 	nameset_free(&w.bad);
 	nameset_free(&w.missing);
 	free(w.gone);

@@ -110,14 +110,13 @@ static int emit(struct reindex *x, struct err *e)
 	struct id id;
 	if (!x->n_records)
 		return 0;
-	crypto_random(id.b, ID_BYTES);
 	int r = put_u8(&content, INDEX_OBJECT_VERSION, e);
 	if (r == 0)
 		r = put_var(&content, x->n_records, e);
 	if (r == 0)
 		r = buf_add(&content, x->records.p, x->records.len, e);
 	if (r == 0)
-		r = store_object_put(x->s, "index", &id, buf_span(&content), false, e);
+		r = put_index_object(x->s, buf_span(&content), &id, e);
 	x->st->after++;
 	x->st->written_bytes += content.len;
 	x->records.len = 0;
@@ -194,6 +193,8 @@ int store_reindex(struct store *s, const struct nameset *gone, struct reindex_st
 		}
 	if (r == 0)
 		r = emit(&x, e);
+	if (r == 0)
+		r = store_still_ours(s, e);
 	for (size_t i = 0; i < x.n && r == 0; i++)
 		if (x.v[i].replace) {
 			st->removed_bytes += x.v[i].size;

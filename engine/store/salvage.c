@@ -340,14 +340,20 @@ static bool record_id(struct span rec, struct id *id)
 	return true;
 }
 
-/* Does it name a pack that is to go? (A doomed one is compact's.) */
+/* Does it name a pack that is to go? (A doomed one is compact's.) One that is not known may have been
+ * written since the list was made: writers go on meanwhile. */
 static bool names_bad(struct run *w, struct span rec)
 {
 	struct id id;
+	char key[PACK_KEY_CHARS];
+	uint64_t size;
 	if (!record_id(rec, &id))
 		return true;
+	if (doomed_has(&w->doomed, &id))
+		return false;
 	const struct spack *p = find(w, &id);
-	return !doomed_has(&w->doomed, &id) && (!p || p->bad);
+	return p ? p->bad
+		 : object_size(w->s->place, pack_object_key(&id, key), &size, NULL) == E_NOTFOUND;
 }
 
 /* Take the records of an object that is to be replaced, or note which packs it lists. */
@@ -433,14 +439,13 @@ static int put_object(struct run *w, struct span records, uint64_t n, struct err
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	struct id id;
-	crypto_random(id.b, ID_BYTES);
 	int r = put_u8(&b, INDEX_VERSION, e);
 	if (r == 0)
 		r = put_var(&b, n, e);
 	if (r == 0)
 		r = buf_add(&b, records.p, records.n, e);
 	w->ret->index_objects++;
-	return r < 0 ? r : store_object_put(w->s, "index", &id, buf_span(&b), false, e);
+	return r < 0 ? r : put_index_object(w->s, buf_span(&b), &id, e);
 }
 
 static int put_objects(struct run *w, struct err *e)
@@ -462,7 +467,7 @@ static int put_objects(struct run *w, struct err *e)
 static int remove_old(struct run *w, struct err *e)
 {
 	char key[PACK_KEY_CHARS];
-	int r = 0;
+	int r = store_still_ours(w->s, e);
 	for (size_t i = 0; i < w->n_old && r == 0; i++) {
 		r = store_object_remove(w->s, "index", &w->old_objects[i], e);
 		w->ret->index_objects++;

@@ -302,6 +302,21 @@ static int load_index_object(struct store *s, const struct id *id, struct err *e
 	return r < 0 ? r : add_to_index(s, k == n ? id : NULL, records, k, e);
 }
 
+int put_index_object(struct store *s, struct span content, struct id *ret, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	crypto_random(ret->b, ID_BYTES);
+	int r = store_still_ours(s, e);
+	if (r == 0)
+		r = store_object_put(s, "index", ret, content, false, e);
+	if (r < 0)
+		return err_wrap(e, "write the index");
+	r = store_still_ours(s, e);
+	if (r == E_LOCKED && store_object_remove(s, "index", ret, &ignored) < 0)
+		log_say(&s->log, LOG_WARN, "%s", ignored.msg);
+	return r;
+}
+
 int add_to_index(struct store *s, const struct id *id, const struct span *records, size_t n,
 	struct err *e)
 {
@@ -585,6 +600,18 @@ int find_kept(struct store *s, const struct name *name, bool *ret_there, bool *r
 		}
 		*ret_doomed = true;
 	}
+}
+
+int find_base_kept(struct store *s, const uint8_t base[BASE_BYTES], struct name *ret, struct err *e)
+{
+	struct blob_loc l;
+	int r = index_find_base(s->index, base, ret, &l, e);
+	for (unsigned nth = 0; r == 0; nth++) {
+		r = index_find(s->index, ret, nth, &l, e);
+		if (r == 0 && !form_is_kept(l.form) && !doomed_has(&s->doomed, &l.pack))
+			return 0;
+	}
+	return r;
 }
 
 /* ---- reading blobs ---- */

@@ -45,6 +45,15 @@ char *store_object_key(const char *kind, const struct id *id, char out[64]);
 int find_kept(struct store *s, const struct name *name, bool *ret_there, bool *ret_doomed,
 	struct err *e) MUST_CHECK;
 
+/* The base with these first bytes, of which there is a copy that may be relied on, and no kept one; else
+ * E_NOTFOUND. */
+int find_base_kept(struct store *s, const uint8_t base[BASE_BYTES], struct name *ret,
+	struct err *e) MUST_CHECK;
+
+/* Put an index object under a fresh id, while the lock of the store (if it holds one) is held: E_LOCKED, and
+ * no object, when it is lost. The packs may be gone then, and must not come back into the index. */
+int put_index_object(struct store *s, struct span content, struct id *ret, struct err *e) MUST_CHECK;
+
 /* Enter pack records into the index cache. A cache that cannot be written is given up for one in
  * memory: it is no authority. `id` NULL: the records come from footers, not from an index object. */
 int add_to_index(struct store *s, const struct id *id, const struct span *records, size_t n,

@@ -156,16 +156,15 @@ static int flush_index(struct store *s, struct err *e)
 	CLEANUP_BUF struct buf content = BUF_INIT;
 	if (!t->n_records)
 		return 0;
-	crypto_random(id.b, ID_BYTES);
 	int r = put_u8(&content, INDEX_OBJECT_VERSION, e);
 	if (r == 0)
 		r = put_var(&content, t->n_records, e);
 	if (r == 0)
 		r = buf_add(&content, t->records.p, t->records.len, e);
 	if (r == 0)
-		r = store_object_put(s, "index", &id, buf_span(&content), false, e);
+		r = put_index_object(s, buf_span(&content), &id, e);
 	if (r < 0)
-		return err_wrap(e, "write the index");
+		return r;
 	CLEANUP_FREE struct span *records = calloc((size_t)t->n_records, sizeof *records);
 	if (!records)
 		return err_set(e, E_NOMEM, 0, "no memory for the index");
@@ -277,18 +276,18 @@ static int put_solid(struct store *s, struct coder *c, const struct pack_blob *b
 }
 
 /* The plain form to take the difference against: the version before, or, where that would make the
- * chain too long, the first of the chain. */
+ * chain too long, the first of the chain. The version before is named by a snapshot; those further up
+ * may be there for a copy alone that goes with its pack, so they must lie in one that is not doomed. */
 static int choose_base(struct store *s, struct coder *c, struct plain *parent,
 	const struct name *parent_name, struct name *ret_name, struct plain **ret, struct err *e)
 {
 	struct plain *p = plain_ref(parent);
 	*ret_name = *parent_name;
 	while (parent->depth >= CHAIN_DEPTH && p->method == METHOD_DELTA) {
-		struct blob_loc l;
 		struct plain *up = NULL;
 		int r = txn_find_base(s, p->base, ret_name, e);
 		if (r == E_NOTFOUND)
-			r = index_find_base(s->index, p->base, ret_name, &l, e);
+			r = find_base_kept(s, p->base, ret_name, e);
 		if (r == 0)
 			r = read_plain(s, c, ret_name, WANT_BASE, DEPTH_MAX, &up, e);
 		plain_unref(p);

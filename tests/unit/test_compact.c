@@ -1,0 +1,260 @@
+/* compact and repair beside a writer who is at work: whatever comes between two of their steps, what a
+ * snapshot names can be read afterwards. */
+#include "tests/unit/support.h"
+
+#include "engine/snapshot/compact.h"
+#include "engine/snapshot/forgotten.h"
+#include "engine/snapshot/repair.h"
+#include "engine/snapshot/tree.h"
+#include "engine/store/store_internal.h"
+#include "tests/unit/mem_place.h"
+
+#define VERSION_BYTES ((size_t)200 << 10)
+
+static struct coder c;
+
+static int setup(void **state)
+{
+	struct err e;
+	(void)state;
+	return crypto_init(&e) < 0 || coder_init(&c, &e) < 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	coder_free(&c);
+	return 0;
+}
+
+/* ---- contents, and snapshots of one file ---- */
+
+/* Version `no` of something: noise, in which a little changes from one to the next. */
+static void version(struct buf *b, unsigned no)
+{
+	rnd_seed(77);
+	b->len = 0;
+	OK(buf_resize(b, VERSION_BYTES, e));
+	fill(b->p, b->len, 1);
+	for (unsigned i = 1; i <= no; i++)
+		memset(b->p + 4096 * i, (int)i, 64);
+}
+
+static void put_version(struct store *s, unsigned no, const struct name *base, struct name *ret)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	version(&b, no);
+	OK(store_put(s, &c, FORM_RAW, buf_span(&b), base, ret, e));
+}
+
+static void must_read(struct object_place *place, const struct name *name, unsigned no)
+{
+	CLEANUP_BUF struct buf want = BUF_INIT, got = BUF_INIT;
+	struct store *s = open_store(place);
+	version(&want, no);
+	OK(store_get(s, &c, name, &got, e));
+	assert_spans(buf_span(&got), buf_span(&want));
+	store_close(s);
+}
+
+/* Within a transaction: a directory with that one file, then the snapshot. */
+static void finish_snapshot(struct store *s, const struct name *file, const char *label,
+	struct snapshot *sn)
+{
+	struct tree_builder *b;
+	struct entry en = {.name = text("file"), .type = NODE_FILE, .mode = 0600, .nlink = 1,
+		.size = VERSION_BYTES, .content = {.kind = CONTENT_BLOB, .name = *file}};
+	*sn = (struct snapshot){.generation = 1};
+	OK(tree_builder_new(&b, s, &c, NULL, e));
+	OK(tree_builder_add(b, &en, e));
+	OK(tree_builder_finish(b, &sn->root, e));
+	OK(store_commit(s, &c, e));
+	snprintf(sn->name, sizeof sn->name, "%s", label);
+	sn->host = strdup("host");
+	sn->user = strdup("user");
+	sn->program = strdup("test");
+	crypto_random(sn->id.b, ID_BYTES);
+	OK(snapshot_write(s, sn, false, e));
+	OK(store_end(s, e));
+}
+
+/* ---- what comes between ---- */
+
+struct between {
+	struct object_place *place;
+	struct store *w, *blocker;
+	struct name last, file;
+	struct snapshot sn;
+	bool done;
+};
+
+static void compact_with(struct between *b, void (*on_wait)(void *, const struct lock_info *))
+{
+	struct compact_result ret;
+	const struct compact_options opt = {.wait_seconds = 20, .on_wait = on_wait, .ctx = b};
+	struct store *s = open_store(b->place);
+	OK(compact_run(s, &opt, &ret, e));
+	assert_true(b->done);
+	assert_true(ret.removed_packs > 0);
+	store_close(s);
+}
+
+static void writer_ends(void *ctx, const struct lock_info *l)
+{
+	struct between *b = ctx;
+	(void)l;
+	if (!b->done)
+		finish_snapshot(b->w, &b->file, "second", &b->sn);
+	b->done = true;
+}
+
+/* The writer's first pack is there when compact lists the packs, and in no index object yet. What it holds
+ * are differences against blobs of a snapshot that was forgotten meanwhile. */
+static void test_pack_before_its_index(void **state)
+{
+	(void)state;
+	struct between b = {.place = new_place_with_store(SLACK_EXACT)};
+	CLEANUP_BUF struct buf noise = BUF_INIT;
+	struct store *s = open_store(b.place);
+	struct snapshot first;
+	struct name ignored;
+	OK(store_begin(s, 1, e));
+	put_version(s, 0, NULL, &b.last);
+	finish_snapshot(s, &b.last, "first", &first);
+	b.w = open_store(b.place);
+	OK(store_begin(b.w, 1, e));
+	put_version(b.w, 1, &b.last, &b.file);
+	OK(buf_resize(&noise, (size_t)33 << 20, e)); /* ends the pack */
+	fill(noise.p, noise.len, 1);
+	OK(store_put(b.w, &c, FORM_RAW, buf_span(&noise), NULL, &ignored, e));
+	assert_non_null(mem_place_key(b.place, "packs/", 1));
+	assert_null(mem_place_key(b.place, "index/", 1));
+	OK(snapshot_forget(s, &first, e));
+	compact_with(&b, writer_ends);
+	must_read(b.place, &b.file, 1);
+	snapshot_free(&first);
+	snapshot_free(&b.sn);
+	store_close(s);
+	store_close(b.w);
+	object_place_free(b.place);
+}
+
+static void writer_begins(void *ctx, const struct lock_info *l)
+{
+	struct between *b = ctx;
+	(void)l;
+	if (b->done)
+		return;
+	OK(store_begin(b->w, 1, e));
+	put_version(b->w, 9, &b->last, &b->file);
+	store_abort(b->blocker);
+	b->done = true;
+}
+
+/* The newest version is there at the end of a long chain, in a pack that goes, and whole in one that stays.
+ * A writer who begins then must not go up the chain to what goes. */
+static void test_doomed_chain(void **state)
+{
+	(void)state;
+	struct between b = {.place = new_place_with_store(SLACK_EXACT)};
+	struct store *s = open_store(b.place), *t = open_store(b.place);
+	struct snapshot first;
+	struct name name[9];
+	OK(store_begin(t, 1, e)); /* knows nothing of what s writes */
+	OK(store_begin(s, 1, e));
+	for (unsigned i = 0; i < N_OF(name); i++)
+		put_version(s, i, i ? &name[i - 1] : NULL, &name[i]);
+	OK(store_commit(s, &c, e));
+	OK(store_end(s, e));
+	b.last = name[N_OF(name) - 1];
+	put_version(t, N_OF(name) - 1, NULL, &b.last);
+	finish_snapshot(t, &b.last, "first", &first);
+	b.w = open_store(b.place);
+	b.blocker = open_store(b.place);
+	OK(store_begin(b.blocker, 1, e));
+	compact_with(&b, writer_begins);
+	finish_snapshot(b.w, &b.file, "second", &b.sn);
+	must_read(b.place, &b.file, 9);
+	must_read(b.place, &b.last, N_OF(name) - 1);
+	snapshot_free(&first);
+	snapshot_free(&b.sn);
+	store_close(s);
+	store_close(t);
+	store_close(b.w);
+	store_close(b.blocker);
+	object_place_free(b.place);
+}
+
+static void writer_runs(void *ctx, const char *where, const char *what)
+{
+	struct between *b = ctx;
+	(void)where;
+	(void)what;
+	if (b->done)
+		return;
+	OK(store_begin(b->w, 1, e));
+	put_version(b->w, 3, NULL, &b->file);
+	finish_snapshot(b->w, &b->file, "second", &b->sn);
+	b->done = true;
+}
+
+/* A whole snapshot is made while repair is at work, behind its list of packs. */
+static void test_repair_beside_writer(void **state)
+{
+	(void)state;
+	struct between b = {.place = new_place_with_store(SLACK_EXACT)};
+	struct store *s = open_store(b.place);
+	struct snapshot first;
+	struct repair_result ret;
+	struct name name;
+	const struct repair_options opt = {.check = {.ctx = &b}, .on_done = writer_runs};
+	OK(store_begin(s, 1, e));
+	put_version(s, 0, NULL, &name);
+	finish_snapshot(s, &name, "first", &first);
+	mem_place_object(b.place, mem_place_key(b.place, "packs/", 0))->p[1000] ^= 1;
+	b.w = open_store(b.place);
+	OK(repair_run(s, &opt, &ret, e));
+	assert_true(b.done);
+	assert_int_equal(ret.lost_blobs, 1); /* of the first snapshot */
+	must_read(b.place, &b.file, 3);
+	snapshot_free(&first);
+	snapshot_free(&b.sn);
+	store_close(s);
+	store_close(b.w);
+	object_place_free(b.place);
+}
+
+/* Who was taken for dead must not name packs in the index: others have looked at them, and may have
+ * removed them, as packs that nobody names. */
+static void test_no_index_without_lock(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place), *t = open_store(place);
+	struct name name;
+	OK(store_begin(s, 1, e));
+	put_version(s, 0, NULL, &name);
+	OK(object_remove(store_place(t), mem_place_key(place, "locks/", 0), e));
+	FAILS(E_LOCKED, store_commit(s, &c, e));
+	store_abort(s);
+	assert_null(mem_place_key(place, "index/", 0));
+	OK(store_begin(s, 1, e));
+	put_version(s, 0, NULL, &name);
+	OK(store_commit(s, &c, e));
+	OK(store_end(s, e));
+	must_read(place, &name, 0);
+	store_close(s);
+	store_close(t);
+	object_place_free(place);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pack_before_its_index),
+		cmocka_unit_test(test_doomed_chain),
+		cmocka_unit_test(test_repair_beside_writer),
+		cmocka_unit_test(test_no_index_without_lock),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
