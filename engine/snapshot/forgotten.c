@@ -50,13 +50,13 @@ static int load_one(struct store *s, const struct id *id, struct forgotten *f, s
 	return r;
 }
 
-static int is_snapshot(struct store *s, const struct id *id, bool *ret, struct err *e)
+static int is_there(struct store *s, const char *kind, const struct id *id, bool *ret, struct err *e)
 {
 	char hex[2 * ID_BYTES + 1], key[64];
 	uint64_t size;
-	snprintf(key, sizeof key, SNAPSHOT_KIND "/%s", hex_of(id->b, ID_BYTES, hex));
+	snprintf(key, sizeof key, "%s/%s", kind, hex_of(id->b, ID_BYTES, hex));
 	int r = object_size(store_place(s), key, &size, e);
-	*ret = r != E_NOTFOUND;
+	*ret = r == 0;
 	return r == E_NOTFOUND ? 0 : r;
 }
 
@@ -75,7 +75,7 @@ struct loading {
 	struct id_list {
 		struct id *v;
 		size_t n;
-	} ids;	     /* of all objects; after load() without those that are snapshots still */
+	} ids;	     /* of all objects; after load() without those that are snapshots still, or foreign */
 };
 
 static int add_id(void *ctx, const struct id *id, uint64_t size, struct err *e)
@@ -92,12 +92,13 @@ static int add_id(void *ctx, const struct id *id, uint64_t size, struct err *e)
 	return 0;
 }
 
-static int load_listed(struct loading *ld, const struct id *id, bool *alive, struct err *e)
+/* *ret_skip: it is a snapshot still, or nothing that this version may remove. */
+static int load_listed(struct loading *ld, const struct id *id, bool *ret_skip, struct err *e)
 {
 	struct forgotten_list *l = ld->l;
 	struct err own = ERR_INIT;
-	int r = is_snapshot(ld->s, id, alive, e);
-	if (r < 0 || *alive)
+	int r = is_there(ld->s, SNAPSHOT_KIND, id, ret_skip, e);
+	if (r < 0 || *ret_skip)
 		return r;
 	r = load_one(ld->s, id, &l->v[l->n], &own);
 	if (r == 0)
@@ -110,6 +111,7 @@ static int load_listed(struct loading *ld, const struct id *id, bool *alive, str
 	}
 	log_say(store_log(ld->s), LOG_ERROR, "%s", own.msg);
 	l->damaged++;
+	*ret_skip = r == E_UNSUPPORTED;
 	return 0;
 }
 
@@ -128,9 +130,9 @@ static int load(struct loading *ld, struct err *e)
 		r = err_set(e, E_NOMEM, 0, "no memory for forgotten snapshots");
 	size_t n = 0;
 	for (size_t i = 0; i < ld->ids.n && r == 0; i++) {
-		bool alive;
-		r = load_listed(ld, &ld->ids.v[i], &alive, e);
-		if (r == 0 && !alive)
+		bool skip;
+		r = load_listed(ld, &ld->ids.v[i], &skip, e);
+		if (r == 0 && !skip)
 			ld->ids.v[n++] = ld->ids.v[i];
 	}
 	ld->ids.n = n;
@@ -179,6 +181,30 @@ int forgotten_find(const struct forgotten_list *l, const char *spec, struct forg
 
 /* ---- there and back ---- */
 
+/* Two who move the same snapshot to and fro at a time may each take away what the other has put. So each
+ * looks, after its own removal, that it is in one of the two places, and puts it again if not. Compact may
+ * have released it in between: then it is on record. */
+static int look_after(struct store *s, const struct snapshot *sn, const char *kind, struct span content,
+	struct err *e)
+{
+	bool here, there;
+	struct past p;
+	int r = is_there(s, SNAPSHOT_KIND, &sn->id, &here, e);
+	if (r == 0)
+		r = is_there(s, FORGOTTEN, &sn->id, &there, e);
+	if (r < 0 || here || there)
+		return r;
+	bool released = false;
+	if (strcmp(kind, FORGOTTEN) == 0) {
+		r = past_load(&p, s, e);
+		if (r < 0)
+			return r;
+		released = past_find(&p, &sn->self) != NULL;
+		past_free(&p);
+	}
+	return released ? 0 : store_object_put(s, kind, &sn->id, content, true, e);
+}
+
 int snapshot_forget(struct store *s, const struct snapshot *sn, struct err *e)
 {
 	CLEANUP_BUF struct buf object = BUF_INIT;
@@ -193,47 +219,67 @@ int snapshot_forget(struct store *s, const struct snapshot *sn, struct err *e)
 		r = store_object_put(s, FORGOTTEN, &sn->id, buf_span(&b), true, e);
 	if (r == 0)
 		r = remove_object(s, SNAPSHOT_KIND, &sn->id, e);
+	if (r == 0)
+		r = look_after(s, sn, FORGOTTEN, buf_span(&b), e);
 	return r < 0 ? err_wrap(e, "forget snapshot %s", sn->name) : 0;
+}
+
+/* Put the snapshot's object while the lock is held: compact, which waits for it, sees it then. */
+static int put_back(struct store *s, const struct id *id, struct span object, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	int r = store_still_ours(s, e);
+	if (r == 0)
+		r = store_object_put(s, SNAPSHOT_KIND, id, object, false, e);
+	if (r < 0)
+		return r;
+	r = store_still_ours(s, e);
+	if (r == E_LOCKED && remove_object(s, SNAPSHOT_KIND, id, &ignored) < 0)
+		log_say(store_log(s), LOG_WARN, "%s", ignored.msg);
+	return r;
 }
 
 static int move_back(struct store *s, const struct forgotten *f, struct err *e)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	struct timestamp when;
-	struct span object;
+	struct span object = {NULL, 0};
 	bool alive;
-	int r = is_snapshot(s, &f->sn.id, &alive, e);
-	if (r == 0 && !alive) {
-		r = store_object_get(s, FORGOTTEN, &f->sn.id, &b, e);
-		if (r == 0)
-			r = get_forgotten(buf_span(&b), &when, &object, e);
-		if (r == 0)
-			r = store_object_put(s, SNAPSHOT_KIND, &f->sn.id, object, false, e);
-	}
-	if (r == 0)
-		r = remove_object(s, FORGOTTEN, &f->sn.id, e);
-	if (r == E_NOTFOUND && !alive) {
-		/* Compact released it between our two steps: it may be in pieces already. */
-		struct err ignored = ERR_INIT;
-		if (remove_object(s, SNAPSHOT_KIND, &f->sn.id, &ignored) < 0)
-			log_say(store_log(s), LOG_WARN, "%s", ignored.msg);
+	int r = is_there(s, SNAPSHOT_KIND, &f->sn.id, &alive, e);
+	if (r < 0 || alive) /* somebody else was quicker; what lies in forgotten/ as well does not count */
+		return r;
+	r = store_object_get(s, FORGOTTEN, &f->sn.id, &b, e);
+	if (r == E_NOTFOUND)
 		return err_set(e, E_NOTFOUND, 0, "compact has taken it meanwhile");
-	}
-	return r;
+	if (r == 0)
+		r = get_forgotten(buf_span(&b), &when, &object, e);
+	if (r == 0)
+		r = put_back(s, &f->sn.id, object, e);
+	if (r < 0)
+		return r;
+	r = remove_object(s, FORGOTTEN, &f->sn.id, e);
+	return r < 0 && r != E_NOTFOUND ? r : look_after(s, &f->sn, SNAPSHOT_KIND, object, e);
+}
+
+static int undelete(struct store *s, const struct snapshot_list *l, const struct forgotten *f,
+	struct err *e)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (strcmp(l->v[i].name, f->sn.name) == 0 &&
+			memcmp(l->v[i].id.b, f->sn.id.b, ID_BYTES) != 0)
+			return err_set(e, E_EXISTS, 0, "there is another snapshot of this name");
+	if (f->sn.root.kind == CONTENT_TREE && !store_has(s, &f->sn.root.name))
+		return err_set(e, E_CORRUPT, 0, "what it holds is not in the store any more");
+	return move_back(s, f, e);
 }
 
 int snapshot_undelete(struct store *s, const struct snapshot_list *l, const struct forgotten *f,
 	struct err *e)
 {
-	int r = 0;
-	for (size_t i = 0; i < l->n; i++)
-		if (strcmp(l->v[i].name, f->sn.name) == 0 &&
-			memcmp(l->v[i].id.b, f->sn.id.b, ID_BYTES) != 0)
-			r = err_set(e, E_EXISTS, 0, "there is another snapshot of this name");
-	if (r == 0 && f->sn.root.kind == CONTENT_TREE && !store_has(s, &f->sn.root.name))
-		r = err_set(e, E_CORRUPT, 0, "what it holds is not in the store any more");
+	int r = store_enter(s, e);
 	if (r == 0)
-		r = move_back(s, f, e);
+		r = undelete(s, l, f, e);
+	store_abort(s); /* nothing was begun: it lets the lock go */
 	return r < 0 ? err_wrap(e, "bring back snapshot %s", f->sn.name) : 0;
 }
 

@@ -36,15 +36,15 @@ int forgotten_find(const struct forgotten_list *l, const char *spec, struct forg
 /* Durable when it returned 0; after a failure the snapshot is in one of both places, or in both (and
  * then not forgotten). E_NOTFOUND: somebody else was quicker. */
 int snapshot_forget(struct store *s, const struct snapshot *sn, struct err *e) MUST_CHECK;
-/* Bring one back. E_EXISTS: one of `l`, the list of all, has its name by now; E_NOTFOUND: compact
+/* Bring one back, under a lock of its own that compact waits for. E_EXISTS: one of `l`, the list of all, has its name by now; E_NOTFOUND: compact
  * took it; E_CORRUPT: its root is not in the store any more. */
 int snapshot_undelete(struct store *s, const struct snapshot_list *l, const struct forgotten *f,
 	struct err *e) MUST_CHECK;
 
 /* For compact, which calls it first and lists the snapshots after it: from here on there is no way
  * back for what was forgotten. Writes one mark that holds all older marks and all forgotten
- * snapshots, durably, then removes those. Damaged ones are removed as well, without a record.
- * *ret_n: how many snapshots. After a failure some are gone and the record is whole. */
+ * snapshots, durably, then removes those. Damaged ones are removed as well, without a record;
+ * those of another version stay. *ret_n: how many snapshots. After a failure some are gone and the record is whole. */
 int forgotten_release(struct store *s, size_t *ret_n, struct err *e) MUST_CHECK;
 
 /* All snapshots that were once: of marks and forgotten ones. */

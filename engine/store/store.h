@@ -72,6 +72,9 @@ bool store_has_losses(struct store *s);
 /* Write. Begin takes a lock (lock.h) unless one is held; it stays until store_end(), store_abort() or
  * store_close(). What older snapshots hold may be relied on only if they were listed after the begin. */
 int store_begin(struct store *s, int level, struct err *e) MUST_CHECK;
+/* Only the lock of a begin: what is listed after it may be relied on until store_end(). For those who name
+ * what is there and store nothing. */
+int store_enter(struct store *s, struct err *e) MUST_CHECK;
 /* Store canonical bytes and tell their name. `base` (or NULL) names an older version of the same
  * thing, to store the difference against. Nothing happens when the blob is there already. Durable
  * after store_commit(). FORM_GROUP_KEPT and FORM_STREAM_KEPT store a blob as it is and need no base;

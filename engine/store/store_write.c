@@ -52,6 +52,29 @@ static void solid_free(struct solid *so)
 	*so = (struct solid){0};
 }
 
+static void let_go(struct store *s)
+{
+	store_lock_release(TAKE_PTR(s->lock));
+	doomed_free(&s->doomed);
+}
+
+int store_enter(struct store *s, struct err *e)
+{
+	if (s->lock)
+		return 0;
+	/* In this order: docs/CRASH-SAFETY.md, "Compact". */
+	int r = store_lock_take(s, LOCK_WRITER, s->what, NULL, &s->lock, e);
+	if (r == 0)
+		r = learn_doomed(s, e);
+	if (r == 0)
+		r = store_lock_saw(s->lock, s->doomed.objects, s->doomed.n_objects, e);
+	if (r == 0)
+		r = store_refresh(s, e);
+	if (r < 0)
+		let_go(s);
+	return r;
+}
+
 int store_begin(struct store *s, int level, struct err *e)
 {
 	struct txn *t = calloc(1, sizeof *t);
@@ -60,17 +83,7 @@ int store_begin(struct store *s, int level, struct err *e)
 	t->level = level;
 	s->stats = (struct store_stats){0};
 	s->txn = t;
-	int r = 0;
-	/* In this order: docs/CRASH-SAFETY.md, "Compact". */
-	if (!s->lock) {
-		r = store_lock_take(s, LOCK_WRITER, s->what, NULL, &s->lock, e);
-		if (r == 0)
-			r = learn_doomed(s, e);
-		if (r == 0)
-			r = store_lock_saw(s->lock, s->doomed.objects, s->doomed.n_objects, e);
-		if (r == 0)
-			r = store_refresh(s, e);
-	}
+	int r = store_enter(s, e);
 	if (r == 0)
 		r = forget_missing_packs(s, e);
 	if (r < 0)
@@ -87,12 +100,6 @@ int learn_doomed(struct store *s, struct err *e)
 int store_still_ours(struct store *s, struct err *e)
 {
 	return s->lock ? store_lock_check(s->lock, e) : 0;
-}
-
-static void let_go(struct store *s)
-{
-	store_lock_release(TAKE_PTR(s->lock));
-	doomed_free(&s->doomed);
 }
 
 int store_end(struct store *s, struct err *e)

@@ -11,6 +11,9 @@ struct object {
 struct objects {
 	pthread_mutex_t m;
 	struct object *first;
+	const char *hook_prefix;
+	void (*hook)(void *ctx);
+	void *hook_ctx;
 };
 
 struct mem_place {
@@ -106,6 +109,11 @@ static int m_put(struct object_place *p, const char *key, struct span s, bool re
 static int m_remove(struct object_place *p, const char *key, struct err *e)
 {
 	struct objects *o = objects_of(p);
+	if (o->hook && strncmp(key, o->hook_prefix, strlen(o->hook_prefix)) == 0) {
+		void (*hook)(void *ctx) = o->hook;
+		o->hook = NULL;
+		hook(o->hook_ctx);
+	}
 	LOCK_SCOPE(&o->m);
 	for (struct object **x = &o->first; *x; x = &(*x)->next)
 		if (strcmp((*x)->key, key) == 0) {
@@ -216,6 +224,15 @@ const char *mem_place_key(struct object_place *p, const char *prefix, unsigned n
 		if (strncmp(x->key, prefix, strlen(prefix)) == 0 && nth-- == 0)
 			return x->key;
 	return NULL;
+}
+
+void mem_place_before_remove(struct object_place *p, const char *prefix, void (*hook)(void *ctx),
+	void *ctx)
+{
+	struct objects *o = objects_of(p);
+	o->hook_prefix = prefix;
+	o->hook = hook;
+	o->hook_ctx = ctx;
 }
 
 struct object_place *mem_place_copy(struct object_place *p)

@@ -11,6 +11,10 @@ struct object_place *mem_place_borrow(struct object_place *p);
 struct buf *mem_place_object(struct object_place *p, const char *key);
 /* The key of the nth object (in order of creation) that starts with `prefix`; NULL behind the end. */
 const char *mem_place_key(struct object_place *p, const char *prefix, unsigned nth);
+/* Once, before the next object whose key starts with `prefix` is removed: what another process does there.
+ * From one thread. */
+void mem_place_before_remove(struct object_place *p, const char *prefix, void (*hook)(void *ctx),
+	void *ctx);
 /* An independent copy of everything. */
 struct object_place *mem_place_copy(struct object_place *p);
 

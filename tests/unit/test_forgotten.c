@@ -207,6 +207,91 @@ static void test_name_taken(void **state)
 	forgotten_free(&f);
 }
 
+/* ---- two at a time ---- */
+
+static struct store *other;
+static struct forgotten_list other_list; /* as the other one saw it */
+
+static void other_undeletes(void *ctx)
+{
+	struct snapshot_list none = {0};
+	(void)ctx;
+	OK(snapshot_undelete(other, &none, &other_list.v[0], e));
+}
+
+static void other_forgets(void *ctx)
+{
+	(void)ctx;
+	struct snapshot_list l = load();
+	OK(snapshot_forget(other, &l.v[0], e));
+	snapshot_list_free(&l);
+}
+
+/* The one snapshot is forgotten, and `other_list` has it. */
+static void begin_two(void)
+{
+	write_chain(1);
+	forget_nth(0);
+	other = open_store(place);
+	OK(forgotten_load(&other_list, other, e));
+}
+
+static void end_two(void)
+{
+	assert_null(mem_place_key(place, "locks/", 0));
+	forgotten_free(&other_list);
+	store_close(other);
+}
+
+static void test_two_undeletes(void **state)
+{
+	struct snapshot_list none = {0};
+	(void)state;
+	begin_two();
+	mem_place_before_remove(place, "forgotten/", other_undeletes, NULL);
+	OK(snapshot_undelete(s, &none, &other_list.v[0], e));
+	counts(1, 0, 0);
+	end_two();
+}
+
+static void test_undelete_then_forget(void **state)
+{
+	struct snapshot_list none = {0};
+	(void)state;
+	begin_two();
+	mem_place_before_remove(place, "forgotten/", other_forgets, NULL);
+	OK(snapshot_undelete(s, &none, &other_list.v[0], e));
+	counts(1, 0, 0);
+	end_two();
+}
+
+static void test_forget_then_undelete(void **state)
+{
+	struct snapshot_list none = {0};
+	(void)state;
+	begin_two();
+	OK(snapshot_undelete(s, &none, &other_list.v[0], e));
+	mem_place_before_remove(place, "snapshots/", other_undeletes, NULL);
+	forget_nth(0);
+	counts(0, 1, 1);
+	end_two();
+}
+
+/* Of another version: not ours to throw away. */
+static void test_unknown_version(void **state)
+{
+	(void)state;
+	size_t n;
+	struct id id = {{5}};
+	OK(store_object_put(s, "forgotten", &id, text("\x09 something new"), false, e));
+	write_chain(1);
+	forget_nth(0);
+	OK(forgotten_release(s, &n, e));
+	assert_int_equal(n, 1);
+	assert_non_null(mem_place_key(place, "forgotten/", 0));
+	assert_null(mem_place_key(place, "forgotten/", 1));
+}
+
 /* Whatever operation fails: every snapshot is there, forgotten or on record; and the next try works. */
 static void test_faults(void **state)
 {
@@ -272,6 +357,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_name_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_two_undeletes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_undelete_then_forget, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forget_then_undelete, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unknown_version, setup, teardown),
 		cmocka_unit_test(test_faults),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
