@@ -121,6 +121,22 @@ static int check(struct call *cl, const struct target *t, struct span nbt)
 	return 0;
 }
 
+/* Nothing but a chunk of this kind of file: an empty compound or a region's chunk in entities/ is well-formed
+ * NBT too. What a snapshot has at this place needs no proof. */
+static int check_kind(struct call *cl, int kind, struct span nbt)
+{
+	static const char *const lacks[N_KINDS] = {[KIND_REGION] = "xPos and zPos",
+		[KIND_ENTITIES] = "Position", [KIND_POI] = "Sections"};
+	struct chunk_info info;
+	int r = chunk_info_read(nbt, &info, &cl->e);
+	bool fits = kind == KIND_POI ? info.is_poi
+				     : info.has_pos && info.is_entities == (kind == KIND_ENTITIES);
+	return r < 0 || fits ? r
+			     : err_set(&cl->e, E_USAGE, 0,
+				       "what was written is no chunk for %s/: it has no %s",
+				       part_folder[kind], lacks[kind]);
+}
+
 /* A record as the game writes it: zlib at its default level, in a .mcc file when it is too large. */
 static int make_part(struct span nbt, struct chunk_part *p, struct err *e)
 {
@@ -171,6 +187,8 @@ static int choose_parts(struct call *cl, const struct target *t, struct span nbt
 	int r = putback_live_parts(cl, t, now);
 	if (r == 0)
 		r = putback_find(cl, t, nbt, ret, why, &found);
+	if (r == 0 && !found)
+		r = check_kind(cl, t->kind, nbt);
 	for (int k = 0; r == 0 && k < N_PARTS; k++) {
 		if (found && (t->kind == KIND_REGION || k == t->kind))
 			continue;

@@ -88,6 +88,9 @@ static void note(struct found *f, const struct nbt_tag *t)
 		i->x = (int32_t)get_be32(t->raw.p);
 		i->z = (int32_t)get_be32(t->raw.p + 4);
 		f->has_x = f->has_z = true;
+		i->is_entities = true;
+	} else if (nbt_is(t, NBT_COMPOUND, "Sections")) {
+		i->is_poi = true;
 	} else if (nbt_is(t, NBT_INT, "DataVersion")) {
 		i->data_version = (int32_t)t->number;
 	} else if (nbt_is(t, NBT_LONG, "InhabitedTime")) {

@@ -23,6 +23,8 @@ int chunk_decode(unsigned type, struct span stream, size_t max, struct buf *out,
  * files tell only their DataVersion. */
 struct chunk_info {
 	bool has_pos; /* both coordinates are there */
+	bool is_entities; /* it has the Position of an entities file's */
+	bool is_poi;	  /* it has the compound Sections of a poi file's */
 	int32_t x, z; /* absolute chunk coordinates */
 	int32_t data_version; /* 0: none, before 1.9 */
 	int64_t inhabited_time, last_update;

@@ -111,6 +111,17 @@ grep -q 'what was written is chunk 3,4, which belongs into r.0.0/c.3.4.nbt' "$wo
 [ ! -e "$live/r.0.0/c.6.6.nbt" ] || fail "a refused chunk appears"
 expect 1 cp /etc/passwd "$live/r.0.0/c.6.6.nbt"
 expect 1 cp /etc/passwd "$live/r.0.0/passwd"
+for kind in entities poi; do
+	expect 1 cp "$from/r.0.0/c.6.6.nbt" "$live/r.0.0/$kind/"
+	grep -q "no chunk for $kind/" "$work/log" || fail "nothing says why a chunk does not go to $kind"
+	one=$(any_chunk "$live/r.0.0/$kind")
+	expect 0 cp "$live/r.0.0/$kind/$one" "$work/edited"
+	printf '\x01' | dd of="$work/edited" bs=1 seek=$(($(stat -c %s "$work/edited") - 3)) conv=notrunc status=none
+	expect 1 cp "$work/edited" "$live/r.0.0/$one"
+done
+printf '\n\0\0\0' >"$work/empty"
+expect 1 cp "$work/empty" "$live/r.0.0/c.6.6.nbt"
+grep -q 'no chunk for region/' "$work/log" || fail "the log does not say what is wrong"
 chunks >"$work/now"
 without 6 6 | cmp - "$work/now" || fail "other chunks have changed"
 cp "$from/r.0.0/c.6.6.nbt" "$work/edited"

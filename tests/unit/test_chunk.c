@@ -310,6 +310,7 @@ static void test_info_of_both_layouts(void **state)
 		struct chunk_info i;
 		assert_int_equal(chunk_info_read(buf_span(&nbt), &i, NULL), 0);
 		assert_true(i.has_pos && i.x == -7 && i.z == 12);
+		assert_true(!i.is_entities && !i.is_poi);
 		assert_int_equal(i.data_version, old ? 2586 : 3465);
 		assert_true(i.has_last_update && i.last_update == 111);
 		assert_true(i.has_inhabited && i.inhabited_time == -222);
@@ -337,6 +338,7 @@ static void test_info_of_entities_and_of_odd_values(void **state)
 	assert_int_equal(buf_add_zero(&b, 2, NULL), 0);
 	assert_int_equal(chunk_info_read(buf_span(&b), &i, NULL), 0);
 	assert_true(i.has_pos && i.x == -2 && i.z == 5);
+	assert_true(i.is_entities && !i.is_poi);
 	assert_false(i.has_inhabited || i.has_last_update);
 	assert_int_equal(strlen(i.status), sizeof i.status - 1);
 }
