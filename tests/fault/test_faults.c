@@ -1,6 +1,7 @@
 /* Every operation on the store in turn fails, is done without being told so, or is the last before the
- * power goes; and the space ends at every few bytes. For snapshot, forget, undelete, compact and repair,
- * until they succeed. After each: every finished snapshot is whole, check is clean, the next run works.
+ * power goes; and the space ends at every few bytes. For snapshot, forget, undelete, compact, repair and the
+ * changes of keys, until they succeed. After each: every finished snapshot is whole, check is clean, the
+ * next run works; and one of the keys, the old or the new, opens the store.
  *
  * MCFS_FAULTS_ALL=1: every N; else some of them. */
 #include "tests/unit/support.h"
@@ -13,6 +14,7 @@
 #include "engine/snapshot/compact.h"
 #include "engine/snapshot/forgotten.h"
 #include "engine/snapshot/repair.h"
+#include "engine/store/lock.h"
 #include "tests/unit/make_region.h"
 #include "tests/unit/mem_place.h"
 
@@ -46,10 +48,33 @@ static void fresh_files(unsigned k)
 	buf_free(&b);
 }
 
-static int open_in(struct object_place *place, struct store **ret, struct err *e)
+/* What a user who changes keys has at hand. In the store from the start: the old one, and the third. */
+static const uint8_t new_bytes[KEY_BYTES] = "new", third_bytes[KEY_BYTES] = "third";
+static const struct secret new_secret = {SECRET_KEYFILE, {new_bytes, KEY_BYTES}};
+static const struct secret third_secret = {SECRET_KEYFILE, {third_bytes, KEY_BYTES}};
+static const struct secret *const at_hand[] = {&test_secret, &new_secret};
+
+static int open_with(struct object_place *place, const struct secret *secret, struct store **ret,
+	struct err *e)
 {
 	const struct store_options opt = {.what = "fault"};
-	return store_open(ret, place, &test_secret, &opt, e);
+	return store_open(ret, place, secret, &opt, e);
+}
+
+/* With the old key, or when that is refused, the new one. */
+static int open_in(struct object_place *place, struct store **ret, struct err *e)
+{
+	CLEANUP_BUF struct buf text = BUF_INIT;
+	struct config_edit *ed = NULL;
+	struct err refused = ERR_INIT;
+	int r = store_config_read(place, &text, e);
+	if (r < 0) {
+		object_place_free(place);
+		return r;
+	}
+	r = config_edit_open(&ed, buf_span(&text), at_hand[0], &refused);
+	config_edit_free(ed);
+	return open_with(place, at_hand[r == E_AUTH], ret, e);
 }
 
 static int take(struct store *s, struct name *ret_root, struct err *e)
@@ -81,29 +106,6 @@ static int forget_one(struct store *s, unsigned k, struct err *e)
 		r = snapshot_forget(s, by_root(&l, k), e);
 	snapshot_list_free(&l);
 	return r;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	struct store *s;
-	OK(crypto_init(e));
-	rnd_seed(7);
-	src = temp_path("src");
-	OK(io_mkdirs(src, 0700, e));
-	base = new_place_with_store(SLACK_EXACT);
-	for (unsigned k = 0; k < SNAPSHOTS; k++) {
-		fresh_files(k);
-		OK(open_in(mem_place_borrow(base), &s, e));
-		OK(take(s, &roots[k], e));
-		store_close(s);
-	}
-	OK(open_in(mem_place_borrow(base), &s, e));
-	OK(forget_one(s, 0, e));
-	OK(forget_one(s, 2, e));
-	store_close(s);
-	fresh_files(SNAPSHOTS);
-	return 0;
 }
 
 /* ---- the operations ---- */
@@ -152,6 +154,127 @@ static int op_repair(struct store *s, struct err *e)
 	return repair_run(s, &opt, &res, e);
 }
 
+/* As mcfs key does it: read, change, prove and replace under the exclusive lock. */
+typedef int (*key_edit)(struct config_edit *ed, struct err *e);
+
+static int change_keys(struct store *s, key_edit edit, const struct secret *proof, struct err *e)
+{
+	CLEANUP_BUF struct buf old = BUF_INIT;
+	CLEANUP_BUF struct buf new = BUF_INIT;
+	struct config_edit *ed = NULL;
+	struct store_lock *lock = NULL;
+	struct err refused = ERR_INIT;
+	int r = store_lock_take(s, LOCK_EXCLUSIVE, "key", NULL, &lock, e);
+	if (r == 0)
+		r = store_config_read(store_place(s), &old, e);
+	if (r == 0 && config_edit_open(&ed, buf_span(&old), at_hand[0], &refused) < 0)
+		r = config_edit_open(&ed, buf_span(&old), at_hand[1], e);
+	if (r == 0)
+		r = edit(ed, e);
+	if (r == 0)
+		r = config_edit_text(ed, proof, &new, e);
+	if (r == 0)
+		r = store_lock_check(lock, e);
+	if (r == 0)
+		r = store_config_replace(store_place(s), buf_span(&new), e);
+	config_edit_free(ed);
+	store_lock_release(lock);
+	return r;
+}
+
+static bool has_slot(const struct config_edit *ed, const char *label)
+{
+	struct slot_info v[CONFIG_MAX_SLOTS];
+	for (size_t n = config_edit_slots(ed, v); n; n--)
+		if (strcmp(v[n - 1].label, label) == 0)
+			return true;
+	return false;
+}
+
+/* These may be run again: a change that was told to have failed may have been done. */
+static int add(struct config_edit *ed, const struct secret *secret, const char *label, struct err *e)
+{
+	char id[SLOT_ID_CHARS + 1];
+	return has_slot(ed, label) ? 0 : config_edit_add(ed, secret, label, id, e);
+}
+
+static int edit_add_new(struct config_edit *ed, struct err *e)
+{
+	return add(ed, &new_secret, "new", e);
+}
+
+static int edit_add_third(struct config_edit *ed, struct err *e)
+{
+	return add(ed, &third_secret, "third", e);
+}
+
+static int edit_remove_third(struct config_edit *ed, struct err *e)
+{
+	return has_slot(ed, "third") ? config_edit_remove(ed, "third", e) : 0;
+}
+
+static int edit_remove_old(struct config_edit *ed, struct err *e)
+{
+	struct slot_info v[CONFIG_MAX_SLOTS];
+	for (size_t n = config_edit_slots(ed, v); n; n--)
+		if (v[n - 1].opened && strcmp(v[n - 1].label, "new") != 0)
+			return config_edit_remove(ed, v[n - 1].id, e);
+	return 0;
+}
+
+static int edit_exchange(struct config_edit *ed, struct err *e)
+{
+	int r = edit_add_new(ed, e);
+	return r < 0 ? r : edit_remove_old(ed, e);
+}
+
+static int op_key_add(struct store *s, struct err *e)
+{
+	return change_keys(s, edit_add_new, &new_secret, e);
+}
+
+static int op_key_remove(struct store *s, struct err *e)
+{
+	return change_keys(s, edit_remove_third, &test_secret, e);
+}
+
+/* A key file: the new slot first, then (the file changes its place here) the old one goes. */
+static int op_key_change(struct store *s, struct err *e)
+{
+	int r = change_keys(s, edit_add_new, &new_secret, e);
+	return r < 0 ? r : change_keys(s, edit_remove_old, &new_secret, e);
+}
+
+/* Passphrases and recovery keys: both at once. */
+static int op_key_rotate(struct store *s, struct err *e)
+{
+	return change_keys(s, edit_exchange, &new_secret, e);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	struct store *s;
+	OK(crypto_init(e));
+	rnd_seed(7);
+	src = temp_path("src");
+	OK(io_mkdirs(src, 0700, e));
+	base = new_place_with_store(SLACK_EXACT);
+	for (unsigned k = 0; k < SNAPSHOTS; k++) {
+		fresh_files(k);
+		OK(open_in(mem_place_borrow(base), &s, e));
+		OK(take(s, &roots[k], e));
+		store_close(s);
+	}
+	OK(open_in(mem_place_borrow(base), &s, e));
+	OK(forget_one(s, 0, e));
+	OK(forget_one(s, 2, e));
+	OK(change_keys(s, edit_add_third, &third_secret, e));
+	store_close(s);
+	fresh_files(SNAPSHOTS);
+	return 0;
+}
+
 /* ---- the promises ---- */
 
 static void on_damage(void *ctx, const char *where, const struct err *err)
@@ -195,16 +318,34 @@ static void must_hold(struct object_place *place, const char *when, unsigned lon
 	store_close(s);
 }
 
-static unsigned long stride(unsigned long n)
+/* Reads are many and alike: some 32 of them, spread out. */
+static unsigned long stride(unsigned kinds, unsigned long n, unsigned long total)
 {
 	if (getenv("MCFS_FAULTS_ALL"))
 		return 1;
+	if (kinds == FAULT_READ)
+		return total / 32 + (MCFS_SANITIZED ? 45 : 5);
 	return n < 12 ? 1 : MCFS_SANITIZED ? 9 : 4;
 }
 
 typedef int (*operation)(struct store *s, struct err *e);
 
 static unsigned long injected;
+/* Which keys open the store when the operation is through: bits for old, new, third. */
+static unsigned opens = 5;
+
+static void must_open(struct object_place *place, const char *name)
+{
+	static const struct secret *const all[] = {&test_secret, &new_secret, &third_secret};
+	for (unsigned i = 0; i < N_OF(all); i++) {
+		struct store *s = NULL;
+		struct err err = ERR_INIT;
+		int r = open_with(mem_place_borrow(place), all[i], &s, &err);
+		if (r != (opens >> i & 1 ? 0 : E_AUTH))
+			fail_msg("%s: key %u: %d %s", name, i, r, err.msg);
+		store_close(s);
+	}
+}
 
 /* Opening is part of it. True when it succeeded although the fault was due, or was not reached. */
 static bool run_once(struct object_place *place, operation op, const struct object_fault *fault,
@@ -233,7 +374,7 @@ static void loop(const char *name, operation op, unsigned kinds, enum fault_how 
 	assert_true(run_once(place, op, &(struct object_fault){.kinds = kinds}, &total));
 	must_hold(place, name, 0);
 	object_place_free(place);
-	for (unsigned long n = 1; n <= total; n += stride(n) * (kinds == FAULT_READ ? 5 : 1)) {
+	for (unsigned long n = 1; n <= total; n += stride(kinds, n, total)) {
 		unsigned long count;
 		place = mem_place_copy(base);
 		run_once(place, op, &(struct object_fault){.kinds = kinds, .at = n, .how = how}, &count);
@@ -242,6 +383,7 @@ static void loop(const char *name, operation op, unsigned kinds, enum fault_how 
 		if (!run_once(place, op, &(struct object_fault){0}, &count))
 			fail_msg("%s: the next run after a fault at %lu fails", name, n);
 		must_hold(place, name, n);
+		must_open(place, name);
 		object_place_free(place);
 		survived++;
 	}
@@ -303,6 +445,21 @@ static void test_repair(void **state)
 	all_ways("repair", op_repair);
 }
 
+static void test_keys_change(void **state)
+{
+	static const struct {
+		const char *name;
+		operation op;
+		unsigned opens;
+	} all[] = {{"key add", op_key_add, 7}, {"key remove", op_key_remove, 1},
+		{"key change", op_key_change, 6}, {"key rotate", op_key_rotate, 6}};
+	(void)state;
+	for (size_t i = 0; i < N_OF(all); i++) {
+		opens = all[i].opens;
+		all_ways(all[i].name, all[i].op);
+	}
+}
+
 static int teardown(void **state)
 {
 	(void)state;
@@ -316,6 +473,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_snapshot),
 		cmocka_unit_test(test_forget), cmocka_unit_test(test_undelete),
-		cmocka_unit_test(test_compact), cmocka_unit_test(test_repair)};
+		cmocka_unit_test(test_compact), cmocka_unit_test(test_repair),
+		cmocka_unit_test(test_keys_change)};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
