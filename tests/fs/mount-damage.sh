@@ -10,7 +10,7 @@ packs_before=$(find "$MCFS_STORE/packs" -type f | sort)
 expect 0 "$MCFS_DEMO_WORLD" create "$work/src/world" --regions 1
 head -c 3000000 /dev/urandom >"$work/src/noise"
 expect 0 "$MCFS" snapshot "$work/src"
-pack=$(comm -13 <(echo "$packs_before") <(find "$MCFS_STORE/packs" -type f | sort) | head -n 1)
+pack=$(comm -13 <(echo "$packs_before") <(find "$MCFS_STORE/packs" -type f | sort) | sed -n 1p)
 
 # Hurt the second half of the pack, but not its footer, which is not needed to read.
 size=$(stat -c %s "$pack")
@@ -46,7 +46,7 @@ check "the chunk view lists chunks that cannot be read, and gives EIO"
 find "$mnt/chunks/latest/" -type f >"$work/listed" 2>/dev/null || true
 [ -s "$work/listed" ] || fail "nothing is listed"
 check "the other snapshot works"
-other=$(ls "$mnt/snapshots" | grep -v latest | sort | head -n 1)
+other=$(ls "$mnt/snapshots" | grep -v latest | sort | sed -n 1p)
 cmp "$work/good/file" "$mnt/snapshots/$other/good/file" || fail "the other snapshot is hurt"
 check "packs that are gone"
 mv "$pack" "$work/pack"

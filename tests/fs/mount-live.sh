@@ -60,7 +60,7 @@ within 1 gone_tag
 
 check "a snapshot that goes while it is open"
 # There is no command to forget yet: its object goes.
-id=$("$MCFS" --json info "$first" | sed -nE 's/.*"id":"([0-9a-f]{32})".*/\1/p' | head -n 1)
+id=$("$MCFS" --json info "$first" | sed -nE 's/.*"id":"([0-9a-f]{32})".*/\1/p' | sed -n 1p)
 rm "$MCFS_STORE/snapshots/$id"
 gone() { [ ! -e "$mnt/snapshots/$first" ]; }
 within 1 gone

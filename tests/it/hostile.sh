@@ -26,7 +26,7 @@ untouched() { # KIND
 	[ "$(cat "$work/jail/outside/victim")" = mine ] || fail "$1: a file outside was changed"
 	[ "$(stat -c %h "$work/jail/outside/victim")" = 1 ] || fail "$1: a file outside has a new link"
 	[ ! -e /tmp/mcfs-escaped ] || fail "$1: an absolute name was followed"
-	! find "$work/jail" -name '*escaped*' -path '*outside*' | grep -q . || fail "$1: it escaped"
+	! find "$work/jail" -name '*escaped*' -path '*outside*' | grep . >/dev/null || fail "$1: it escaped"
 }
 
 kinds=$("$MCFS_CRAFT_STORE" --kinds)

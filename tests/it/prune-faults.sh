@@ -23,7 +23,7 @@ region=$(find "$w" -path '*/region/r.*.mca' | sed -n 1p)
 [ "$region" ] || fail "the demo world has no region file"
 chunks_of "$w" >"$work/want.list"
 # Less of it is as good and quicker.
-mcc=$(find "$w" -name 'c.*.mcc' -path '*region*' | sed -n '/DIM/d;p;q')
+mcc=$(find "$w" -name 'c.*.mcc' -path '*region*' | sed '/DIM/d' | sed -n 1p)
 rest=$(grep -E '^(dimensions/minecraft/overworld/)?region ' "$work/want.list" | cut -d' ' -f2 |
 	grep -vxF "$(basename "${mcc:-none}" .mcc)" | awk 'NR % 6')
 expect 0 "$MCFS" prune --world "$w" $rest
@@ -148,10 +148,10 @@ again() { # NAME
 }
 start_of clean
 front=()
-chunk=$(awk '$1 == "entities" { print $2 }' "$work/want.list" | sed 1q)
+chunk=$(awk '$1 == "entities" { print $2 }' "$work/want.list" | sed -n 1p)
 chunk=${chunk:-${few%% *}}
 file=$(echo "$chunk" | awk -F. '{ printf "r.%d.%d.mca", int($2 < 0 ? ($2 - 31) / 32 : $2 / 32), int($3 < 0 ? ($3 - 31) / 32 : $3 / 32) }')
-file=$(find "$w" -path "*/region/$file" -printf '%P\n' | grep -v 'DIM\|nether\|end' | sed 1q)
+file=$(find "$w" -path "*/region/$file" -printf '%P\n' | grep -v 'DIM\|nether\|end' | sed -n 1p)
 version() { # the chunk's bytes in the world
 	chunks_of "$w" | awk -v f="${file%/*}" -v c="$chunk" '$1 == f && $2 == c { print $5 "-" $6 }'
 }

@@ -11,7 +11,7 @@ w=$work/w
 mapfile -t all < <(chunks_of "$w" | awk '$1 == "region" && $7 == "ok" { print $2 }')
 file=$(find "$w/region" -name 'r.0.0.mca' -printf 'region/%f')
 [ "$file" ] || fail "there is no r.0.0.mca"
-mapfile -t here < <(printf '%s\n' "${all[@]}" | awk -F. '$2 >= 0 && $2 < 32 && $3 >= 0 && $3 < 32' | sed 40q)
+mapfile -t here < <(printf '%s\n' "${all[@]}" | awk -F. '$2 >= 0 && $2 < 32 && $3 >= 0 && $3 < 32' | sed -n 1,40p)
 [ ${#here[@]} -ge 20 ] || fail "too few chunks"
 
 start_server() {

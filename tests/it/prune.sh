@@ -40,7 +40,7 @@ try_world() { # NAME
 	chunks_of "$w" places >"$work/before.list"
 	[ -s "$work/before.list" ] || return 0
 	# By selection: every other readable chunk of the overworld.
-	folder=$(find "$w" -path '*/overworld/region' -printf '%P\n' | sed 's/region$//;q')
+	folder=$(find "$w" -path '*/overworld/region' -printf '%P\n' | sed -n '1s/region$//p')
 	# What another part of it makes unreadable is not for pruning.
 	awk -v f="$folder" '{ in_it = $1 == f "region" || $1 == f "entities" || $1 == f "poi" }
 		in_it && $7 != "ok" { bad[$2] = 1 }
@@ -193,7 +193,7 @@ if is_root && mkdir "$work/disk" && mount -t tmpfs -o size=6m mcfs-test "$work/d
 	"$MCFS_DEMO_WORLD" create "$work/big" --regions 1 --seed 9
 	mkdir "$w"
 	cp "$work/big/level.dat" "$w/" 2>/dev/null || true
-	src=$(find "$work/big" -path '*/region/r.*.mca' -size -4M | grep -v 'DIM\|nether\|end' | sed 1q)
+	src=$(find "$work/big" -path '*/region/r.*.mca' -size -4M | grep -v 'DIM\|nether\|end' | sed -n 1p)
 	mkdir "$w/region"
 	cp "$src" "$w/region/"
 	chunks_of "$w" >"$work/want.list"

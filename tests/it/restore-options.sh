@@ -122,4 +122,4 @@ case $got in
 	fail "a half file" ;;
 *) fail "interrupted: exit code $got" ;;
 esac
-! find "$work/to" -name '.mcfs-*' | grep -q . || fail "a temporary file was left"
+! find "$work/to" -name '.mcfs-*' | grep . >/dev/null || fail "a temporary file was left"

@@ -85,4 +85,4 @@ one_clear_line
 [ "$(find "$MCFS_CONFIG_DIR" -name '*.key' | wc -l)" = 1 ] || fail "a failed init leaves its key file"
 
 check "what belongs to the store is its owner's alone"
-! find "$work/store" -perm /077 | grep -q . || fail "others may look: $(find "$work/store" -perm /077 | head -n 3)"
+! find "$work/store" -perm /077 | grep . >/dev/null || fail "others may look: $(find "$work/store" -perm /077 | head -n 3)"

@@ -185,7 +185,7 @@ expect 0 docker exec "$mcfs" mcfs list
 echo "	$(wc -l <"$work/stdout") snapshots"
 docker exec "$mount" cp -a /mnt/mcfs/snapshots/latest/world /tmp/world
 docker exec "$mount" test -e /tmp/world/level.dat || fail "cp in the mount's container"
-find "$stack/mnt/snapshots/latest/world/region" -name '*.mca' | head -n 1 >"$work/region"
+find "$stack/mnt/snapshots/latest/world/region" -name '*.mca' | sed -n 1p >"$work/region"
 cp "$(cat "$work/region")" "$work/r.mca"
 [ -s "$work/r.mca" ] || fail "no region file comes from the mount"
 

@@ -24,11 +24,17 @@ static const struct {
 };
 #define N_PLACEHOLDERS (sizeof placeholders / sizeof *placeholders)
 
+/* `value` has no zero byte at its end. */
 static void set(const char *name, const char *value, size_t n)
 {
-	char *copy = strndup(value ? value : "", n > VALUE_MAX ? VALUE_MAX : n);
-	if (copy)
+	size_t len = n > VALUE_MAX ? VALUE_MAX : n;
+	char *copy = malloc(len + 1);
+	if (copy) {
+		if (len)
+			memcpy(copy, value, len);
+		copy[len] = '\0';
 		setenv(name, copy, 1);
+	}
 	free(copy);
 }
 
