@@ -186,9 +186,12 @@ static int compact(struct job *j, const char *store)
 		args_add(&a, "--dry-run", NULL);
 	int code = step_run(j, &a, &result);
 	args_free(&a);
+	/* Less than nothing, when chunks were only compressed again: the old packs go next time. */
+	json_int_t n = json_integer_value(json_object_get(result, "freed_bytes"));
 	if (code == EXIT_DONE)
-		job_say(j, "%s: compacted, %s freed", j->repository,
-			cli_bytes(number(result, "freed_bytes"), freed));
+		job_say(j, "%s: %s, %s %s", j->repository,
+			j->dry_run ? "would compact" : "compacted",
+			cli_bytes((uint64_t)(n < 0 ? -n : n), freed), n < 0 ? "more" : "freed");
 	record(j, "compact", code, result);
 	json_decref(result);
 	return code;
