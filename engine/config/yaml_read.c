@@ -412,6 +412,10 @@ int ydoc_read(struct ydoc *y, struct span text, const char *name, struct yaml_no
 	size_t n;
 	bool syntax;
 	struct err first = ERR_INIT, second = ERR_INIT;
+	/* Editors on Windows begin a file with a byte order mark. libyaml skips it only where it is free to
+	 * guess the encoding. */
+	if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0)
+		text = (struct span){text.p + 3, text.n - 3};
 	int r = read_text(y, text, name, ret, &syntax, &first);
 	if (r < 0 && syntax && ydoc_mend(text, &mended, lines, MENDED_MAX, &n, &second) == 0 && n) {
 		r = read_text(y, buf_span(&mended), name, ret, &syntax, &second);

@@ -52,6 +52,10 @@ static void test_tree(void **state)
 	assert_null(ydoc_get(n, "f"));
 	assert_null(ydoc_get(NULL, "f"));
 	ydoc_free(y);
+	y = parsed("\xef\xbb\xbf" "a: 1\r\nb: 2\r\n"); /* as Windows writes it */
+	assert_string_equal(ydoc_root(y)->v[0].key, "a");
+	assert_string_equal(ydoc_get(ydoc_root(y), "b")->text, "2");
+	ydoc_free(y);
 	y = parsed("");
 	assert_int_equal(ydoc_root(y)->kind, YAML_MAP);
 	assert_int_equal(ydoc_root(y)->n, 0);
