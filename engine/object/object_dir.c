@@ -327,6 +327,9 @@ int object_dir_open(struct object_place **ret, const char *path, bool create, st
 	d->path = strdup(path);
 	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = !d->path   ? err_set(e, E_NOMEM, 0, "no memory for a store")
+	    : d->fd < 0 && errno == ENOENT
+		    ? err_set(e, E_IO, ENOENT, "there is no store in '%s' (is its disk mounted? 'mcfs "
+			"init' makes a new one)", path)
 	    : d->fd < 0 ? err_set(e, E_IO, errno, "open store '%s'", path)
 			: 0;
 	if (r == 0 && create)
