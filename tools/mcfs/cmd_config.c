@@ -470,6 +470,8 @@ static int run(struct cli *cli, int argc, char **argv)
 	if (strcmp(what, "import") == 0)
 		return import_all(cli, argc - optind, argv + optind, to);
 	bool validate = strcmp(what, "validate") == 0;
+	if (!*what)
+		return cli_usage(cli, "config does one of validate, show, import");
 	if (!validate && strcmp(what, "show") != 0)
 		return cli_usage(cli, "config validate, show or import, not '%s'", what);
 	if (to)

@@ -8,7 +8,9 @@
 #include "tools/mcfs/cli.h"
 
 static const struct command *const commands[] = {
+	/* As people look for them: keys, making, giving back, giving up, damage, worlds. */
 	&command_init,
+	&command_key,
 	&command_snapshot,
 	&command_list,
 	&command_info,
@@ -17,24 +19,23 @@ static const struct command *const commands[] = {
 	&command_find,
 	&command_diff,
 	&command_tag,
-	&command_forget,
-	&command_undelete,
 	&command_restore,
 	&command_export,
-	&command_compact,
-	&command_check,
-	&command_key,
-	&command_parity,
-	&command_prune,
-	&command_trash,
-	&command_map,
-	&command_query,
-	&command_world,
-	&command_config,
 #ifdef MCFS_HAVE_FUSE
 	&command_mount,
 	&command_umount,
 #endif
+	&command_forget,
+	&command_undelete,
+	&command_compact,
+	&command_check,
+	&command_parity,
+	&command_world,
+	&command_query,
+	&command_map,
+	&command_prune,
+	&command_trash,
+	&command_config,
 };
 
 #define STACK_BYTES ((rlim_t)96 << 20)
@@ -64,7 +65,7 @@ static void print_help(FILE *f)
 		"  -v, --verbose      more detail\n"
 		"  -h, --help         this, or the help of a command\n"
 		"      --version      the version\n\n"
-		"The key comes from MCFS_PASSPHRASE, MCFS_PASSPHRASE_FILE, MCFS_PASSPHRASE_COMMAND "
+		"The key comes from MCFS_PASSPHRASE, MCFS_PASSPHRASE_FILE, MCFS_PASSPHRASE_COMMAND, "
 		"MCFS_KEY_FILE\nor MCFS_RECOVERY_KEY; without any of them from the key file that 'mcfs init' made. "
 		"See mcfs(1).\n");
 }
