@@ -10,7 +10,7 @@
  * - it is unknown, or its value makes no sense: loading fails with "FILE:LINE: ..", for a word that is nearly
  *   a key with that key.
  *
- * Keys of our own: rcon, tags, key_file, prune_rules, require_snapshot, discord, slack,
+ * Keys of our own: rcon, staging, tags, key_file, prune_rules, require_snapshot, discord, slack,
  * webhook. mcfs-backup.yaml(5) is the page for people.
  *
  * All texts belong to the configuration and end with it. Read-only after loading: any thread. */
@@ -110,6 +110,8 @@ struct backup_config {
 	struct notify_target *notify;
 	size_t n_notify;
 	struct backup_rcon rcon;
+	bool no_staging;	   /* staging: off */
+	const char *staging;	   /* a directory for it; NULL: beside the sources */
 	const char *prune_rules;   /* prune.yaml, or NULL */
 	int64_t require_snapshot;  /* seconds; 0: this run's */
 	struct config_remark *remarks;

@@ -59,6 +59,7 @@ int take_match(struct backup_config *c, const struct yaml_entry *en, struct err 
 int take_tags(struct backup_config *c, const struct yaml_entry *en, struct err *e);
 int take_skip_actions(struct backup_config *c, const struct yaml_entry *en, struct err *e);
 int take_lock_wait(struct backup_config *c, const struct yaml_entry *en, struct err *e);
+int take_staging(struct backup_config *c, const struct yaml_entry *en, struct err *e);
 int take_rcon(struct backup_config *c, const struct yaml_entry *en, struct err *e);
 int take_require_snapshot(struct backup_config *c, const struct yaml_entry *en, struct err *e);
 

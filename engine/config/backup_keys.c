@@ -69,6 +69,7 @@ const struct key_how backup_keys[] = {
 	{"webhook", take_webhook},
 	/* Ours. */
 	{"rcon", take_rcon},
+	{"staging", take_staging},
 	{"prune_rules", take_text},
 	{"require_snapshot", take_require_snapshot},
 

@@ -503,3 +503,17 @@ int take_rcon(struct backup_config *c, const struct yaml_entry *en, struct err *
 			"of itzg/minecraft-server");
 	return r;
 }
+
+int take_staging(struct backup_config *c, const struct yaml_entry *en, struct err *e)
+{
+	const char *s;
+	int r = ydoc_string(en->value, en->key, &s, e);
+	if (r < 0)
+		return r;
+	c->no_staging = strcmp(s, "off") == 0;
+	c->staging = s[0] == '/' ? s : NULL;
+	if (!c->no_staging && !c->staging && strcmp(s, "auto") != 0)
+		return ydoc_err(e, en->value, "staging is auto, off, or a directory with its whole path, not '%s'",
+			s);
+	return 0;
+}

@@ -10,6 +10,7 @@
 
 #include "engine/snapshot/filter.h"
 #include "engine/snapshot/snapobj.h"
+#include "engine/snapshot/stage.h"
 
 struct backup_progress {
 	uint64_t files, bytes; /* seen so far */
@@ -23,6 +24,7 @@ struct backup_options {
 	const char *const *tags;
 	size_t n_tags;
 	const struct filter *filter; /* or NULL */
+	const struct stages *stages; /* copies of the sources to read instead of them, taken with the same paths and filter; or NULL */
 	bool one_file_system, dry_run;
 	int level;	   /* of compression; 0: the default */
 	bool set_recompress; /* `recompress` instead of what the store's config says */

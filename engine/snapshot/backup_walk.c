@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,15 +244,37 @@ static bool is_unchanged(const struct entry *old, const struct entry *en)
 	       time_equal(old->ctime, en->ctime);
 }
 
+/* When the source was, or is about to be, looked at. */
+static void time_now(const struct walk *w, struct timespec *ret)
+{
+	if (w->stage)
+		*ret = stage_time(w->stage);
+	else
+		clock_gettime(CLOCK_REALTIME, ret);
+}
+
+/* What a name is; in a copy, what it was in the source. */
+static int look(const struct walk *w, int dirfd, const char *name, struct staged *ret)
+{
+	struct stat st;
+	*ret = (struct staged){0};
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	if (w->stage)
+		return stage_look(w->stage, &st, ret) ? 0 : (errno = ESTALE, -1);
+	ret->st = st;
+	return 0;
+}
+
 /* A file that was written within the clock's granularity of our look may be written once more
  * without its times telling. Such an entry loses its ctime, which nothing else needs, so that the next run
  * reads it again. */
-static void distrust_if_fresh(struct entry *en)
+static void distrust_if_fresh(const struct walk *w, struct entry *en)
 {
 	int64_t ctime = en->ctime.s * 1000000000 + en->ctime.ns;
 	int64_t granularity = en->ctime.ns ? 50000000 : 2000000000;
 	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
+	time_now(w, &t);
 	int64_t at = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 	if (ctime > at - granularity)
 		en->ctime = (struct timestamp){0};
@@ -265,10 +288,16 @@ static void fd_path(int fd, const char *name, char *out, size_t n)
 		snprintf(out, n, "/proc/self/fd/%d/.", fd);
 }
 
-static int read_xattrs(struct walk *w, int dirfd, const char *name, struct item *it, struct err *e)
+static int read_xattrs(struct walk *w, int dirfd, const char *name, const struct staged *at, struct item *it,
+	struct err *e)
 {
 	char path[300];
 	struct err own = ERR_INIT;
+	if (w->stage) {
+		int r = buf_add(&it->hold, at->xattrs.p, at->xattrs.n, e);
+		it->en.xattrs = buf_span(&it->hold);
+		return r;
+	}
 	fd_path(dirfd, name, path, sizeof path);
 	int r = xattrs_read(path, &it->hold, &own);
 	it->en.xattrs = buf_span(&it->hold);
@@ -301,11 +330,15 @@ static int take_link(struct walk *w, int dirfd, const char *name, struct item *i
 	return 0;
 }
 
-static int remember_external(struct dir *d, const char *name, const struct stat *st, struct err *e)
+static int remember_external(const struct walk *w, struct dir *d, const char *name, const struct stat *st,
+	struct err *e)
 {
+	struct stat copy;
 	int32_t x, z;
 	if (!region_parse_external_name(name, &x, &z))
 		return 0;
+	if (w->stage && fstatat(d->fd, name, &copy, AT_SYMLINK_NOFOLLOW) == 0)
+		st = &copy; /* same_external() looks at the copy */
 	if ((d->n_externals & (d->n_externals - 1)) == 0) {
 		struct external_seen *v = realloc(d->externals,
 			(d->n_externals ? 2 * d->n_externals : 1) * sizeof *v);
@@ -333,14 +366,15 @@ static bool same_external(const struct dir *d, int32_t x, int32_t z, bool live)
 }
 
 /* A chunk that moved to its .mcc, or rewrote it, after that was read makes the two disagree. */
-static bool externals_moved(const struct dir *d, const char *name, const struct ingest_file *f)
+static bool externals_moved(const struct walk *w, const struct dir *d, const char *name,
+	const struct entry *en, const struct ingest_file *f)
 {
 	int32_t rx, rz;
 	struct timespec t;
 	if (!region_parse_name(name, &rx, &rz))
 		return false;
-	clock_gettime(CLOCK_REALTIME, &t);
-	bool live = f->st.st_ctim.tv_sec > t.tv_sec - LIVE_SECONDS;
+	time_now(w, &t);
+	bool live = en->ctime.s > t.tv_sec - LIVE_SECONDS;
 	for (int i = 0; i < REGION_SLOTS; i++)
 		if ((f->external[i / 8] >> i % 8 & 1) &&
 			!same_external(d, (int32_t)((uint32_t)rx * 32 + (uint32_t)(i % 32)),
@@ -368,7 +402,9 @@ static int take_file(struct walk *w, struct dir *d, const char *name, const stru
 	else {
 		struct span n = it->en.name;
 		struct span x = it->en.xattrs;
-		entry_from_stat(&it->en, &st);
+		/* That of a copy's source is in the entry already. */
+		if (!w->stage)
+			entry_from_stat(&it->en, &st);
 		it->en.name = n;
 		it->en.xattrs = x;
 		/* The bytes of the entry are owned before jobs may see its address. */
@@ -379,15 +415,17 @@ static int take_file(struct walk *w, struct dir *d, const char *name, const stru
 			&own);
 		it->ingesting = r == 0;
 		/* It may have been read again, after a change: its times are those of what was read. */
-		it->en.mtime = (struct timestamp){it->file.st.st_mtim.tv_sec,
-			(uint32_t)it->file.st.st_mtim.tv_nsec};
-		it->en.ctime = (struct timestamp){it->file.st.st_ctim.tv_sec,
-			(uint32_t)it->file.st.st_ctim.tv_nsec};
-		distrust_if_fresh(&it->en);
-		if (r == 0 && externals_moved(d, name, &it->file))
+		if (!w->stage) {
+			it->en.mtime = (struct timestamp){it->file.st.st_mtim.tv_sec,
+				(uint32_t)it->file.st.st_mtim.tv_nsec};
+			it->en.ctime = (struct timestamp){it->file.st.st_ctim.tv_sec,
+				(uint32_t)it->file.st.st_ctim.tv_nsec};
+		}
+		if (r == 0 && externals_moved(w, d, name, &it->en, &it->file))
 			it->file.changed = true;
+		distrust_if_fresh(w, &it->en);
 		if (r == 0)
-			r = remember_external(d, name, &st, &own);
+			r = remember_external(w, d, name, &st, &own);
 	}
 	if (r == E_NOMEM || r == E_NOSPACE || r == E_CORRUPT) {
 		*e = own;
@@ -428,10 +466,10 @@ static bool crosses(const struct walk *w, const struct stat *st)
 }
 
 static int take_dir(struct walk *w, int dirfd, const char *name, const struct entry *old,
-	const struct stat *st, struct item *it, struct err *e)
+	const struct staged *at, struct item *it, struct err *e)
 {
 	struct err own = ERR_INIT;
-	if (crosses(w, st)) {
+	if (crosses(w, &at->st)) {
 		it->en.partial = true; /* the mount point itself is kept, as an empty directory */
 		return 0;
 	}
@@ -446,7 +484,7 @@ static int take_dir(struct walk *w, int dirfd, const char *name, const struct en
 		w->counts.unreadable++;
 		return 0;
 	}
-	if (filter_skips_contents(w->opt->filter, fd)) {
+	if (at->skipped || filter_skips_contents(w->opt->filter, fd)) {
 		it->en.partial = true;
 		return 0;
 	}
@@ -489,8 +527,9 @@ static bool needs_healing(struct walk *w, const struct content *content)
 
 /* Look at one name and queue its entry. The path is already pushed. */
 static int take_entry(struct walk *w, struct dir *d, const char *name, const char *tree_name,
-	const struct entry *old, const struct stat *st, struct err *e)
+	const struct entry *old, const struct staged *at, struct err *e)
 {
+	const struct stat *st = &at->st;
 	struct item *it = item_new(e);
 	if (!it)
 		return E_NOMEM;
@@ -504,7 +543,7 @@ static int take_entry(struct walk *w, struct dir *d, const char *name, const cha
 	if (unchanged && it->en.type != NODE_DIR)
 		it->en.xattrs = old->xattrs;
 	else if (!w->opt->dry_run)
-		r = read_xattrs(w, d->fd, name, it, e);
+		r = read_xattrs(w, d->fd, name, at, it, e);
 	if (r < 0)
 		;
 	else if (it->en.type == NODE_DIR)
@@ -515,12 +554,12 @@ static int take_entry(struct walk *w, struct dir *d, const char *name, const cha
 		r = take_link(w, d->fd, name, it, e);
 	else if (it->en.type == NODE_FILE && unchanged) {
 		it->en.content = old->content;
-		r = remember_external(d, name, st, e);
+		r = remember_external(w, d, name, st, e);
 	}
 	else if (it->en.type == NODE_FILE && !w->opt->dry_run)
 		r = take_file(w, d, name, old, it, e);
 	if (r == 0 && it->en.type == NODE_DIR)
-		r = take_dir(w, d->fd, name, old, st, it, e);
+		r = take_dir(w, d->fd, name, old, at, it, e);
 	else if (r == 0 && !it->ingesting)
 		r = item_own(it, e);
 	if (r < 0) {
@@ -533,7 +572,7 @@ static int take_entry(struct walk *w, struct dir *d, const char *name, const cha
 
 static int take_name(struct walk *w, struct dir *d, const char *name, struct err *e)
 {
-	struct stat st;
+	struct staged at;
 	size_t mark;
 	if (w->opt->cancel && *w->opt->cancel)
 		return err_set(e, E_CANCELLED, 0, "interrupted");
@@ -546,8 +585,8 @@ static int take_name(struct walk *w, struct dir *d, const char *name, struct err
 		return 0;
 	}
 	const struct entry *old = old_entry(d, span_of(name, strlen(name)));
-	if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		r = take_entry(w, d, name, name, old, &st, e);
+	if (look(w, d->fd, name, &at) == 0) {
+		r = take_entry(w, d, name, name, old, &at, e);
 	} else if (errno != ENOENT) { /* gone meanwhile is no problem */
 		struct err own = ERR_INIT;
 		err_set(&own, E_IO, errno, "cannot be looked at");
@@ -621,36 +660,54 @@ static int walk_dir(struct walk *w, int fd, const struct content *old, struct en
 	return r;
 }
 
+/* The directory above a source, and the source's name in it. */
+static int open_above(struct walk *w, const char *path, char *name, int *ret, struct err *e)
+{
+	CLEANUP_FREE char *real = realpath(path, NULL); /* a link given by hand is followed */
+	if (w->stage) {
+		snprintf(name, NAME_MAX + 1, STAGE_ROOT);
+		*ret = fcntl(stage_fd(w->stage), F_DUPFD_CLOEXEC, 0);
+		return *ret < 0 ? err_set(e, E_IO, errno, "open the copy of '%s'", path) : 0;
+	}
+	if (!real)
+		return err_set(e, E_NOTFOUND, errno, "source cannot be read");
+	char *slash = strrchr(real, '/');
+	snprintf(name, NAME_MAX + 1, "%s", slash[1] ? slash + 1 : ".");
+	*slash = 0;
+	*ret = open(slash == real ? "/" : real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *ret < 0 ? err_set(e, E_IO, errno, "open '%s'", real) : 0;
+}
+
 int walk_source(struct walk *w, const char *path, const char *name, struct tree_builder *up,
 	const struct entry *old, struct err *e)
 {
-	struct stat st;
+	struct staged at;
+	struct err own = ERR_INIT;
 	size_t mark;
+	char last[NAME_MAX + 1];
 	struct dir d = {.fd = AT_FDCWD, .b = up, .old = {.depth = -1}};
-	CLEANUP_FREE char *real = realpath(path, NULL); /* a link given by hand is followed */
 	d.last = &d.first;
 	w->path.len = 0;
+	w->stage = stages_find(w->opt->stages, path);
 	int r = path_push(w, path, &mark, e);
 	if (r < 0)
 		return r;
-	if (!real || lstat(real, &st) < 0) {
-		struct err own = ERR_INIT;
-		err_set(&own, E_IO, errno, "source cannot be read");
+	CLEANUP_FD int above = -1;
+	r = open_above(w, path, last, &above, &own);
+	if (r == 0 && look(w, above, last, &at) < 0)
+		r = err_set(&own, E_NOTFOUND, errno, "source cannot be read");
+	if (r == E_NOTFOUND) {
 		problem(w, &own);
 		w->counts.missing++;
 		return 0;
 	}
-	CLEANUP_FREE char *copy = strdup(real);
-	if (!copy)
-		return err_set(e, E_NOMEM, 0, "no memory for a path");
-	char *slash = strrchr(copy, '/');
-	*slash = 0;
-	CLEANUP_FD int parent = open(slash == copy ? "/" : copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (parent < 0)
-		return err_set(e, E_IO, errno, "open '%s'", copy);
-	d.fd = parent;
-	w->dev = st.st_dev;
-	r = take_entry(w, &d, slash[1] ? slash + 1 : ".", name, old, &st, e);
+	if (r < 0) {
+		*e = own;
+		return r;
+	}
+	d.fd = above;
+	w->dev = at.st.st_dev;
+	r = take_entry(w, &d, last, name, old, &at, e);
 	if (r == 0)
 		r = drain(w, &d, 0, e);
 	d.b = NULL; /* the caller's */

@@ -20,6 +20,7 @@ struct walk {
 	struct backup_progress progress;
 	struct buf path; /* of what is looked at, for messages and patterns; NUL-terminated */
 	dev_t dev;	 /* of the source */
+	const struct stage *stage; /* the copy that is read in place of the source, or NULL */
 	unsigned depth;
 };
 

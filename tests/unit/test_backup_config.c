@@ -113,7 +113,8 @@ static void test_values(void **state)
 		"checks: [data, {name: repository, frequency: always, only_run_on: [Saturday, weekday]}]\n"
 		"skip_actions: [compact]\nlock_wait: 5\ntags: [a, b]\nmatch_archives: 'sh:mc-*'\n"
 		"rcon: {host: mc, port: 25570, password_file: /p, timeout: 5 minutes}\n"
-		"prune_rules: prune.yaml\nrequire_snapshot: 1 h\n");
+		"prune_rules: prune.yaml\nrequire_snapshot: 1 h\nstaging: off\n");
+	assert_true(c->no_staging && !c->staging);
 	assert_string_equal(c->exclude_if_present.v[0], ".nobackup");
 	assert_true(c->exclude_caches);
 	assert_true(c->one_file_system);
@@ -139,7 +140,9 @@ static void test_values(void **state)
 	assert_int_equal(c->require_snapshot, 3600);
 	backup_config_free(c);
 	/* Nothing to keep by: nothing is forgotten. */
-	c = config(BASE "checks: [disabled]\ncompression: lz4\n");
+	c = config(BASE "checks: [disabled]\ncompression: lz4\nstaging: /srv/mc copies\n");
+	assert_false(c->no_staging);
+	assert_string_equal(c->staging, "/srv/mc copies");
 	assert_int_equal(c->actions, ACTION_CREATE | ACTION_COMPACT);
 	assert_false(remark(c, "compression")->missing);
 	backup_config_free(c);

@@ -72,7 +72,7 @@ static void begin(struct job *j, struct args *a, const char *store, const char *
 
 /* ---- create ---- */
 
-static int create(struct job *j, const char *store, char *const *sources, size_t n)
+static int create(struct job *j, const char *store, struct server *s, char *const *sources, size_t n)
 {
 	const struct backup_config *c = j->cfg;
 	struct args a = {0};
@@ -99,10 +99,16 @@ static int create(struct job *j, const char *store, char *const *sources, size_t
 	snprintf(text, sizeof text, "@%lld", (long long)j->now);
 	if (j->now_is_given)
 		args_add(&a, "--timestamp", text, NULL);
+	if (s->c && !c->no_staging)
+		args_add(&a, "--stage", NULL);
+	if (c->staging)
+		args_add(&a, "--stage-in", c->staging, NULL);
 	args_add(&a, "--", NULL);
 	for (size_t i = 0; i < n; i++)
 		args_add(&a, sources[i], NULL);
+	j->held = s->c ? s : NULL;
 	int code = step_run(j, &a, &result);
+	j->held = NULL;
 	args_free(&a);
 	if (result && (code == EXIT_DONE || code == EXIT_PARTLY)) {
 		const char *name = json_string_value(json_object_get(json_object_get(result, "snapshot"),
@@ -358,7 +364,7 @@ static bool action(struct job *j, unsigned which, const char *store, struct serv
 	bool ok;
 	if (which == ACTION_CREATE) {
 		server_hold(j, s, sources, n);
-		code = cli_interrupted ? EXIT_INTERRUPTED : create(j, store, sources, n);
+		code = cli_interrupted ? EXIT_INTERRUPTED : create(j, store, s, sources, n);
 		server_release(j, s);
 	} else {
 		code = which == ACTION_PRUNE ? forget(j, store) : which == ACTION_COMPACT ? compact(j, store)

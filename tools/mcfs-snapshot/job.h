@@ -25,6 +25,7 @@ struct job {
 	struct buf output; /* of the step that failed, for {output} */
 	const char *repository, *label; /* of the step under way, for placeholders */
 	json_t *steps;
+	struct server *held; /* goes on as soon as the step under way has its copy of the sources */
 	/* Of the last snapshot made. */
 	char snapshot[64];
 	uint64_t files, bytes, added;

@@ -133,8 +133,17 @@ static bool pass_on(struct job *j, int *fd, bool loud, struct buf *output)
 /* The last line that is an object is the summary; others go on when JSON is asked for. */
 static void take_line(struct job *j, const char *p, size_t n, json_t **summary)
 {
+	char size[16];
 	json_t *o = json_loadb(p, n, 0, NULL);
 	const char *type = o ? json_string_value(json_object_get(o, "type")) : NULL;
+	if (type && strcmp(type, "staged") == 0 && j->held) {
+		server_release(j, TAKE_PTR(j->held));
+		job_say(j, "%s copied: the server goes on",
+			cli_bytes((uint64_t)json_integer_value(json_object_get(o, "bytes")), size));
+	} else if (type && strcmp(type, "not_staged") == 0 && j->cli.verbose) {
+		job_say(j, "no copy is made (%s): the server holds still until the snapshot is there",
+			json_string_value(json_object_get(o, "message")));
+	}
 	/* 'list' gives its one object no type. */
 	if (o && (!type || strcmp(type, "summary") == 0)) {
 		json_decref(*summary);

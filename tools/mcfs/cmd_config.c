@@ -241,6 +241,8 @@ static json_t *effective(const struct backup_config *c)
 		json_object_set_new(k, "flush", json_boolean(c->rcon.flush));
 		json_object_set_new(o, "rcon", k);
 	}
+	if (c->no_staging || c->staging)
+		put(o, "staging", c->no_staging ? "off" : c->staging);
 	put(o, "prune_rules", c->prune_rules);
 	put_number(o, "require_snapshot", c->require_snapshot);
 	return o;

@@ -56,6 +56,8 @@ struct args {
 	struct backup_options opt;
 	struct filter filter;
 	const char **tags;
+	bool stage;
+	const char *place; /* of the copies; NULL: beside the sources */
 };
 
 static int parse(struct cli *cli, int argc, char **argv, struct args *a, struct err *e)
@@ -70,7 +72,8 @@ static int parse(struct cli *cli, int argc, char **argv, struct args *a, struct 
 		{"one-file-system", no_argument, NULL, '1'}, {"dry-run", no_argument, NULL, 'n'},
 		{"timestamp", required_argument, NULL, 'T'},
 		{"level", required_argument, NULL, 'l'},
-		{"recompress", required_argument, NULL, 'r'}, {0}};
+		{"recompress", required_argument, NULL, 'r'}, {"stage", no_argument, NULL, 's'},
+		{"stage-in", required_argument, NULL, 'S'}, {0}};
 	int o, r = 0;
 	char *end;
 	while (r == 0 && (o = getopt_long(argc, argv, "n", options, NULL)) != -1)
@@ -107,6 +110,12 @@ static int parse(struct cli *cli, int argc, char **argv, struct args *a, struct 
 				return err_set(e, E_USAGE, 0,
 					"--timestamp: '%s' is no time: 2026-11-22T02:00:00Z or @SECONDS", optarg);
 			break;
+		case 's':
+			a->stage = true;
+			break;
+		case 'S':
+			a->place = optarg;
+			break;
 		case 'n':
 			a->opt.dry_run = true;
 			break;
@@ -133,6 +142,39 @@ static int parse(struct cli *cli, int argc, char **argv, struct args *a, struct 
 	return r;
 }
 
+/* Before the store is opened: who waits for the copy waits for nothing else. */
+static int stage(struct cli *cli, struct args *a, struct stages **ret, struct err *e)
+{
+	struct stage_options opt = {a->opt.paths, a->opt.n_paths, &a->filter, a->place, &cli_interrupted};
+	struct err own = ERR_INIT;
+	char size[16];
+	if (a->opt.dry_run)
+		return 0;
+	if (!a->stage) {
+		if (stages_sweep(&opt, &own) < 0)
+			cli_problem(cli, "what an earlier run left", &own);
+		return 0;
+	}
+	int r = stages_take(ret, &opt, &own);
+	if (r == E_CANCELLED) {
+		*e = own;
+		return r;
+	}
+	if (cli->json && r == 0)
+		cli_json(json_pack("{s:s, s:I, s:I}", "type", "staged", "files",
+			(json_int_t)stages_files(*ret), "bytes", (json_int_t)stages_bytes(*ret)));
+	else if (cli->json)
+		cli_json(json_pack("{s:s, s:o}", "type", "not_staged", "message",
+			cli_json_string(own.msg, strlen(own.msg))));
+	else if (r < 0 && !cli->quiet)
+		fprintf(stderr, "mcfs: no copy is made, the sources are read in place: %s\n", own.msg);
+	else if (!cli->quiet)
+		printf("copied %llu files, %s\n", (unsigned long long)stages_files(*ret),
+			cli_bytes(stages_bytes(*ret), size));
+	fflush(stdout);
+	return 0;
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
 	CLEANUP_FREE const char **tags = calloc((size_t)argc, sizeof *tags);
@@ -142,16 +184,22 @@ static int run(struct cli *cli, int argc, char **argv)
 				 .cancel = &cli_interrupted}, .tags = tags};
 	struct backup_result result = {0};
 	struct store *s = NULL;
-	struct err e = ERR_INIT;
+	struct stages *stages = NULL;
+	struct err e = ERR_INIT, left = ERR_INIT;
 	struct timespec t0, t1;
 	clock_gettime(CLOCK_MONOTONIC, &t0);
 	int r = tags ? parse(cli, argc, argv, &a, &e) : err_set(&e, E_NOMEM, 0, "no memory");
 	a.opt.filter = &a.filter;
 	a.opt.tags = tags;
 	if (r == 0)
+		r = stage(cli, &a, &stages, &e);
+	a.opt.stages = stages;
+	if (r == 0)
 		r = cli_open(cli, 0, &s, &e);
 	if (r == 0)
 		r = backup_run(s, &a.opt, &result, &e);
+	if (stages_drop(stages, &left) < 0)
+		cli_problem(cli, "the copy", &left);
 	clock_gettime(CLOCK_MONOTONIC, &t1);
 	cli_progress_end(cli);
 	int code = r < 0 ? cli_fail(cli, &e) : result.problems ? EXIT_PARTLY : EXIT_DONE;
@@ -167,7 +215,8 @@ static int run(struct cli *cli, int argc, char **argv)
 
 const struct command command_snapshot = {"snapshot", run,
 	"snapshot [--tag T].. [--exclude GLOB].. [--exclude-file F] [--exclude-caches]\n"
-	"              [--one-file-system] [--dry-run] [--recompress auto|now|later] PATH..",
+	"              [--one-file-system] [--dry-run] [--recompress auto|now|later]\n"
+	"              [--stage] [--stage-in DIR] PATH..",
 	"back directories up as a new snapshot",
 	"  --tag T            mark the snapshot; may be given more than once\n"
 	"  --exclude GLOB     leave out what matches: a name (*.tmp), or with a '/' a path\n"
@@ -177,6 +226,9 @@ const struct command command_snapshot = {"snapshot", run,
 	"  --exclude-caches   leave out the contents of directories with a CACHEDIR.TAG\n"
 	"  --one-file-system  do not enter other file systems\n"
 	"  -n, --dry-run      only say what would be looked at\n"
+	"  --stage            where the file system can, make the snapshot from a reflink copy of\n"
+	"                     PATH that is taken in a moment\n"
+	"  --stage-in DIR     where that copy is (beside each PATH)\n"
 	"  --timestamp TIME   record this as the time: 2026-11-22T02:00:00Z or @SECONDS\n"
 	"  --level N          compression, 1 to 19 (6)\n"
 	"  --recompress auto|now|later  for this run, instead of what the store was made with\n"};
