@@ -85,6 +85,8 @@ int config_edit_add(struct config_edit *ed, const struct secret *secret, const c
 /* E_NOTFOUND; E_USAGE when it is the last. `id`: an id or a label. */
 int config_edit_remove(struct config_edit *ed, const char *id, struct err *e) MUST_CHECK;
 void config_edit_parity(struct config_edit *ed, unsigned percent);
+void config_edit_recompress(struct config_edit *ed, enum recompress_mode mode);
+void config_edit_slack(struct config_edit *ed, enum slack_mode mode);
 /* The new text, proven to open with `proof`, which need not be the secret it was opened with. */
 int config_edit_text(struct config_edit *ed, const struct secret *proof, struct buf *out,
 	struct err *e) MUST_CHECK;

@@ -111,6 +111,16 @@ void config_edit_parity(struct config_edit *ed, unsigned percent)
 	ed->c->cfg.parity = percent;
 }
 
+void config_edit_recompress(struct config_edit *ed, enum recompress_mode mode)
+{
+	ed->c->cfg.recompress = mode;
+}
+
+void config_edit_slack(struct config_edit *ed, enum slack_mode mode)
+{
+	ed->c->cfg.slack = mode;
+}
+
 int config_edit_text(struct config_edit *ed, const struct secret *proof, struct buf *out,
 	struct err *e)
 {

@@ -87,6 +87,10 @@ check "groups that were kept are compressed again"
 expect 0 "$MCFS" -s "$work/later" init --recompress later
 expect 0 "$MCFS" -s "$work/later" snapshot "$live"
 bytes=$(store_bytes "$work/later")
+cp -a "$work/later" "$work/told"
+expect 0 "$MCFS" -s "$work/told" compact
+says '[1-9][0-9]* groups of chunks were compressed again'
+rm -rf "$work/told"
 expect 0 "$MCFS" -s "$work/later" --json compact
 [ "$(json recompressed_groups)" -gt 0 ] || fail "no group was compressed again"
 after=$(store_bytes "$work/later")
@@ -94,6 +98,18 @@ echo "$bytes bytes, then $after"
 [ "$after" -lt "$bytes" ] || fail "it became no smaller"
 expect 0 "$MCFS" -s "$work/later" restore latest --to "$work/later-out"
 same "$live" "$work/later-out/live"
+check_store "$work/later"
+
+check "what the store says about that can be set"
+expect 0 "$MCFS" -s "$work/later" set
+says 'recompress later'
+expect 2 "$MCFS" -s "$work/later" set recompress never
+expect 2 "$MCFS" -s "$work/later" set parity 5
+expect 0 "$MCFS" -s "$work/later" --json set recompress now
+expect 0 "$MCFS" -s "$work/later" set slack discard
+expect 0 "$MCFS" -s "$work/later" --json set
+[ "$(json recompress)" = now ] && [ "$(json slack)" = discard ] || fail "not set"
+grep -qx 'recompress now' "$work/later/config" && grep -qx 'slack discard' "$work/later/config" || fail "not in the config"
 check_store "$work/later"
 
 check "two at the same time: one gives way and says to whom"

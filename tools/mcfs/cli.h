@@ -62,6 +62,7 @@ extern const struct command command_key;
 extern const struct command command_parity;
 /* "5%" or "5": 1 to PARITY_PERCENT_MAX. */
 bool cli_percent(const char *s, unsigned *ret);
+extern const struct command command_set;
 extern const struct command command_prune;
 extern const struct command command_trash;
 extern const struct command command_map;
@@ -115,6 +116,11 @@ int cli_keyfile_make(const char *path, const struct id *store, struct secret *re
 	struct err *e) MUST_CHECK;
 /* Where the key file of a store is when nobody says otherwise. */
 char *cli_key_path(const struct cli *cli, const struct id *store);
+
+struct store_lock;
+/* Change the store's config under `lock`, the exclusive one. */
+int cli_edit_config(struct cli *cli, struct store *s, struct store_lock *lock,
+	void (*edit)(struct config_edit *ed, const void *ctx), const void *ctx, struct err *e) MUST_CHECK;
 
 /* "SNAP" or "SNAP:PATH": split in place; *ret_path is "" when there is none. */
 void cli_split_spec(char *spec, const char **ret_snap, const char **ret_path);

@@ -124,8 +124,10 @@ static void print_result(struct cli *cli, const struct compact_options *opt,
 	if (r->forgotten)
 		printf("; %llu forgotten ones %s", (unsigned long long)r->forgotten,
 			opt->dry_run ? "would be given up" : "are given up");
-	printf("\n%s%llu packs %s, %s; %s of it is used and %s: %s %s in %.1f s\n",
-		r->recompressed ? "groups of chunks were compressed again; " : "",
+	if (r->recompressed)
+		printf("\n%llu groups of chunks were compressed again",
+			(unsigned long long)r->recompressed);
+	printf("\n%llu packs %s, %s; %s of it is used and %s: %s %s in %.1f s\n",
 		(unsigned long long)r->removed_packs, opt->dry_run ? "would go" : "removed",
 		cli_bytes(r->removed_bytes, a), cli_bytes(r->rewritten_bytes, b),
 		opt->dry_run ? "would be copied" : "was copied",

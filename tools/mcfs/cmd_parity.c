@@ -33,31 +33,9 @@ static void on_progress(void *ctx, uint64_t done, uint64_t of)
 	cli_progress(ctx, "parity: packs,", done, 0, NULL);
 }
 
-/* What later packs get, in the store's config. */
-static int set_percent(struct cli *cli, struct store *s, unsigned percent, struct err *e)
+static void set_percent(struct config_edit *ed, const void *ctx)
 {
-	CLEANUP_BUF struct buf text = BUF_INIT, new = BUF_INIT;
-	struct config_edit *ed = NULL;
-	struct secret secret = {0};
-	struct store_config cfg;
-	unsigned kinds;
-	int r = store_config_read(store_place(s), &text, e);
-	if (r == 0)
-		r = config_peek(buf_span(&text), &cfg, &kinds, e);
-	if (r < 0 || cfg.parity == percent)
-		return r;
-	r = cli_secret(cli, &cfg, kinds, &secret, e);
-	if (r == 0)
-		r = config_edit_open(&ed, buf_span(&text), &secret, e);
-	if (r == 0) {
-		config_edit_parity(ed, percent);
-		r = config_edit_text(ed, &secret, &new, e);
-	}
-	if (r == 0)
-		r = store_config_replace(store_place(s), buf_span(&new), e);
-	config_edit_free(ed);
-	cli_secret_free(&secret);
-	return r;
+	config_edit_parity(ed, *(const unsigned *)ctx);
 }
 
 static int change(struct cli *cli, bool add, unsigned percent, struct err *e)
@@ -72,8 +50,9 @@ static int change(struct cli *cli, bool add, unsigned percent, struct err *e)
 		percent = store_config(s)->parity ? store_config(s)->parity : 5;
 	if (r == 0)
 		r = store_lock_take(s, LOCK_EXCLUSIVE, "parity", &wait, &lock, e);
-	if (r == 0)
-		r = set_percent(cli, s, percent, e);
+	/* What later packs get. */
+	if (r == 0 && store_config(s)->parity != percent)
+		r = cli_edit_config(cli, s, lock, set_percent, &percent, e);
 	if (r == 0)
 		r = parity_tidy(s, percent, on_progress, cli, &made, &removed, e);
 	cli_progress_end(cli);

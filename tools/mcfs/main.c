@@ -30,6 +30,7 @@ static const struct command *const commands[] = {
 	&command_compact,
 	&command_check,
 	&command_parity,
+	&command_set,
 	&command_world,
 	&command_query,
 	&command_map,
