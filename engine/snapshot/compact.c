@@ -362,33 +362,47 @@ static int remove_packs(struct compacting *c, struct err *e)
 
 /* ---- rounds ---- */
 
-/* Choose what goes in this round: what is unused at once, of the others as much as may be written. False
- * when nothing is left. */
-static bool next_round(struct compacting *c, uint64_t limit)
+static int by_used(const void *a, const void *b)
 {
-	uint64_t copy = 0;
-	bool any = false;
-	for (int used = 0; used < 2; used++)
-		for (size_t i = 0; i < c->plan.n; i++) {
-			struct cpack *x = &c->plan.v[i];
-			if (x->fate != PACK_GOES || (x->used > 0) != used)
-				continue;
-			if (used && copy && copy + x->used > limit)
-				continue;
-			copy += x->used;
-			x->fate = PACK_NOW;
-			any = true;
-		}
-	return any;
+	const struct cpack *x = *(struct cpack *const *)a, *y = *(struct cpack *const *)b;
+	return (x->used > y->used) - (x->used < y->used);
 }
 
+/* Choose what goes in this round: what is unused, then what needs the least copying, at most `limit` bytes
+ * but one pack at least. When all of it is more than that, what is unused goes in a round of its own: it
+ * makes room for the rest. *ret_any false: nothing is left. */
+static int next_round(struct compacting *c, uint64_t limit, bool *ret_any, struct err *e)
+{
+	CLEANUP_FREE struct cpack **order = malloc((c->plan.n + 1) * sizeof *order);
+	uint64_t all = 0, copy = 0;
+	size_t n = 0, i;
+	if (!order)
+		return err_set(e, E_NOMEM, 0, "no memory for a list of packs");
+	for (i = 0; i < c->plan.n; i++)
+		if (c->plan.v[i].fate == PACK_GOES) {
+			order[n++] = &c->plan.v[i];
+			all += c->plan.v[i].used;
+		}
+	qsort(order, n, sizeof *order, by_used);
+	for (i = 0; i < n; i++) {
+		if (order[i]->used && i && (copy + order[i]->used > limit || (!copy && all > limit)))
+			break;
+		copy += order[i]->used;
+		order[i]->fate = PACK_NOW;
+	}
+	*ret_any = n > 0;
+	return 0;
+}
+
+/* How much may be copied before something is removed. */
 static uint64_t step_bytes(struct compacting *c)
 {
 	uint64_t free, step = c->plan.bytes / 128;
-	step = step < STEP_MIN ? STEP_MIN : step > STEP_MAX ? STEP_MAX : step;
-	if (object_space(store_place(c->s), &free, NULL) == 0 && free / 2 > step)
-		step = free / 2;
-	return step;
+	if (c->ret->grace)
+		return UINT64_MAX; /* nothing is removed in between */
+	if (object_space(store_place(c->s), &free, NULL) == 0)
+		return free / 2;
+	return step < STEP_MIN ? STEP_MIN : step > STEP_MAX ? STEP_MAX : step;
 }
 
 static bool any_may_go(const struct compacting *c)
@@ -492,9 +506,13 @@ static int work(struct compacting *c, struct err *e)
 		tell_dry(c);
 		return 0;
 	}
-	uint64_t step = c->ret->grace ? UINT64_MAX : step_bytes(c);
-	for (bool more = true; r == 0 && more && next_round(c, step);)
+	bool more = true, any = false;
+	while (r == 0 && more) {
+		r = next_round(c, step_bytes(c), &any, e);
+		if (r < 0 || !any)
+			break;
 		r = do_round(c, &more, e);
+	}
 	return r == 0 ? finish(c, e) : r;
 }
 
