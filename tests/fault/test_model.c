@@ -630,6 +630,8 @@ static void test_histories(void **state)
 		did.snapshots + did.adopted, did.adopted, did.forgets, did.undeletes, did.compacts,
 		did.kills, did.damages, did.repairs, did.restores, did.compared, count(LIVE));
 	assert_true(did.snapshots > steps / 10);
+	for (unsigned i = 0; i < MACHINES; i++)
+		free(v[i].result);
 }
 
 int main(void)
