@@ -59,6 +59,13 @@ sed -i 1000d "$src/pieces"
 settle
 "$MCFS" -q snapshot --tag second "$src"
 expected >"$here/expected/second"
+# Kept forms: a region file and a stream of over 24 KiB that are new, as they are.
+"$MCFS_DEMO_WORLD" create "$work/other" --regions 1 --seed 43
+cp "$work/other/DIM1/entities/r.0.0.mca" "$src/region/r.7.7.mca"
+awk 'BEGIN { for (i = 1; i < 12000; i++) print i * i * 7919 % 1000003 }' | gzip -n -6 >"$src/kept.dat"
+settle
+"$MCFS" -q snapshot --recompress later --tag third "$src"
+expected >"$here/expected/third"
 rm -rf "$here/store/tmp" "$here/store/locks"
 chmod -R go+r "$here/store"
 du -sh "$here/store"

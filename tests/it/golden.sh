@@ -18,8 +18,8 @@ comparable() {
 	sed -E 's/^d ([0-9]+) [0-9]+ [0-9]+ /d \1 /'
 }
 
-[ "$("$MCFS" list | wc -l)" = 2 ] || fail "two snapshots were expected"
-for tag in first second; do
+[ "$("$MCFS" list | wc -l)" = 3 ] || fail "three snapshots were expected"
+for tag in first second third; do
 	check "$tag"
 	name=$("$MCFS" list | sed -n "s/^\([^ ]*\).*+$tag\$/\1/p")
 	expect 0 "$MCFS" restore "$name:golden/" --to "$work/$tag" --verify
@@ -28,6 +28,14 @@ for tag in first second; do
 	cmp "$work/want" "$work/got" || { diff -a "$work/want" "$work/got" | head -n 20 >&2; fail "$tag is different"; }
 	[ "$(stat -c %b "$work/$tag/sparse")" -lt 100 ] || fail "the hole was filled"
 done
+
+check "the third has a region file's groups and a stream as they were in the files"
+cp -r "$work/store" "$work/copy"
+expect 0 "$MCFS" -s "$work/copy" --json compact --recompress 6
+[ "$(json recompressed_groups)" -ge 2 ] || fail "there was nothing to inflate"
+expect 0 "$MCFS" -s "$work/copy" restore "$name:golden/" --to "$work/inflated" --verify
+same "$work/third" "$work/inflated"
+check_store "$work/copy"
 
 check "a new snapshot on top of it"
 mkdir "$work/src"
