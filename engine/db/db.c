@@ -40,8 +40,10 @@ static int fail_as(struct db *d, int sql, const char *doing, struct err *e)
 		break;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
-		code = E_CORRUPT;
-		break;
+		return err_set(e, E_CORRUPT, 0,
+			"%s '%s': %s: %s (move the file away to begin anew; 'sqlite3 FILE .recover' may "
+			"save what is in it)", d->what, d->path, doing,
+			d->sq ? sqlite3_errmsg(d->sq) : sqlite3_errstr(sql));
 	case SQLITE_NOMEM:
 		code = E_NOMEM;
 		break;

@@ -165,6 +165,7 @@ static void test_refused(void **state)
 						 "to be looked at as one, and so on, and so on.....", 98),
 		0600, false, e));
 	assert_int_equal(db_open(&d, path, &opt, &err), E_CORRUPT);
+	assert_non_null(strstr(err.msg, "move the file away"));
 	assert_int_equal(db_open(&d, "/nonexistent/dir/x.db", &opt, &err), E_NOTFOUND);
 	free(path);
 }
