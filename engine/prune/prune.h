@@ -115,7 +115,8 @@ int prune_put(struct prune *p, const char *dimension, int32_t x, int32_t z,
 /* Do what waits, and settle what a crash left, if the world is free: E_LOCKED when it is not. Each
  * intent is looked at again: a chunk whose header entry or bytes differ from when the intent was
  * noted was saved since; it stays in the world, the intent goes, and that is told (on_chunk and log).
- * Returns 0 and does nothing, without taking the lock, when nothing is to be done. */
+ * A region whose files cannot be read or written keeps what waits for it; the others are done, and the failure
+ * is returned. Returns 0 and does nothing, without taking the lock, when nothing is to be done. */
 int prune_apply(struct prune *p, const struct prune_how *how, struct prune_result *ret,
 	struct err *e) MUST_CHECK;
 /* Is there anything for prune_apply() to do? *ret: items in the states WAITS, PRUNING, RESTORING. */

@@ -126,31 +126,54 @@ static int settle_pruning(struct prune *p, const struct region_key *key, const s
 typedef int (*settle_fn)(struct prune *p, const struct region_key *key, const struct id_list *ids,
 	struct err *e);
 
-/* Until no item is left in the state: fn takes each it is given out of it, or fails. */
-static int for_regions(struct prune *p, enum trash_state state, settle_fn fn, struct err *e)
+/* Does a failure say something about one region only? */
+static bool is_of_region(int r)
+{
+	return r == E_IO || r == E_FORMAT || r == E_CHANGED;
+}
+
+/* Until no item is left in the state: fn takes each it is given out of it, or fails. With `go_on` a region
+ * that fails keeps its items, the others are done, and the first failure is returned. */
+static int for_regions(struct prune *p, enum trash_state state, settle_fn fn, bool go_on,
+	struct err *e)
 {
 	CLEANUP_IDS struct id_list ids = {0};
+	CLEANUP_KEY struct region_key after = {0};
+	struct err first = ERR_INIT;
 	int64_t last = -1;
 	for (;;) {
 		CLEANUP_KEY struct region_key key = {0};
+		struct err own = ERR_INIT;
 		int r;
 		if (prune_cancelled(p))
 			return err_set(e, E_CANCELLED, 0, "interrupted");
 		{
 			LOCK_SCOPE(&p->trash->m);
-			r = trash_first_region(p->trash, state, &key, &ids, e);
+			r = trash_first_region(p->trash, state, &after, &key, &ids, e);
 		}
-		if (r < 0 || !key.folder || ids.n == 0)
+		if (r < 0)
 			return r;
+		if (!key.folder || ids.n == 0)
+			break;
 		/* Never for ever: an item that will not leave its state. */
 		if (ids.v[0] == last)
 			return err_set(e, E_IO, 0, "item %lld of the trash '%s' cannot be settled",
 				(long long)last, p->trash->path);
 		last = ids.v[0];
-		r = fn(p, &key, &ids, e);
-		if (r < 0)
-			return r;
+		r = fn(p, &key, &ids, &own);
+		if (r == 0)
+			continue;
+		if (first.code == 0)
+			first = own;
+		if (!go_on || !is_of_region(r))
+			break;
+		region_key_free(&after);
+		after = key;
+		key = (struct region_key){0};
 	}
+	if (first.code && e)
+		*e = first;
+	return first.code;
 }
 
 static int settle_restoring(struct prune *p, const struct region_key *key, const struct id_list *ids,
@@ -177,9 +200,9 @@ int prune_settle(struct prune *p, struct err *e)
 		p->opt.on_chunk;
 	p->res = &own;
 	p->opt.on_chunk = NULL;
-	int r = for_regions(p, TRASH_PRUNING, settle_pruning, e);
+	int r = for_regions(p, TRASH_PRUNING, settle_pruning, false, e);
 	if (r == 0)
-		r = for_regions(p, TRASH_RESTORING, settle_restoring, e);
+		r = for_regions(p, TRASH_RESTORING, settle_restoring, false, e);
 	p->res = theirs;
 	p->opt.on_chunk = on_chunk;
 	return r < 0 && r != E_CANCELLED ? err_wrap(e, "settle what an interrupted run left") : r;
@@ -291,10 +314,16 @@ int prune_apply(struct prune *p, const struct prune_how *how, struct prune_resul
 	LOCK_SCOPE(&p->m);
 	p->res = ret;
 	r = prune_enter(p, WHEN_RUNNING_REFUSE, &is_free, e);
-	if (r == 0)
-		r = for_regions(p, TRASH_PRUNE_WAITS, apply_pruning, e);
-	if (r == 0)
-		r = for_regions(p, TRASH_RESTORE_WAITS, apply_restoring, e);
+	if (r == 0) {
+		struct err own = ERR_INIT;
+		int r2 = 0;
+		r = for_regions(p, TRASH_PRUNE_WAITS, apply_pruning, true, e);
+		if (r == 0 || is_of_region(r))
+			r2 = for_regions(p, TRASH_RESTORE_WAITS, apply_restoring, true, &own);
+		if (r == 0 && r2 < 0 && e)
+			*e = own;
+		r = r < 0 ? r : r2;
+	}
 	prune_leave(p);
 	return r;
 }

@@ -75,10 +75,10 @@ struct region_key {
 };
 void region_key_free(struct region_key *k);
 #define CLEANUP_KEY __attribute__((cleanup(region_key_free)))
-/* The first region that has items in this state, and these items, oldest first. *ret->folder is NULL when
- * there is none. */
-int trash_first_region(struct trash *t, enum trash_state state, struct region_key *ret,
-	struct id_list *ids, struct err *e) MUST_CHECK;
+/* The first region behind `after` (all zero: of all) that has items in this state, and these items, oldest
+ * first. *ret->folder is NULL when there is none. */
+int trash_first_region(struct trash *t, enum trash_state state, const struct region_key *after,
+	struct region_key *ret, struct id_list *ids, struct err *e) MUST_CHECK;
 int trash_count(struct trash *t, unsigned states, uint64_t *ret, struct err *e) MUST_CHECK;
 
 /* A region file that was removed when its last chunk went. */

@@ -358,18 +358,22 @@ int trash_matches(struct trash *t, int64_t id, const struct chunk_parts *parts, 
 
 /* ---- lists ---- */
 
-int trash_first_region(struct trash *t, enum trash_state state, struct region_key *ret,
-	struct id_list *ids, struct err *e)
+int trash_first_region(struct trash *t, enum trash_state state, const struct region_key *after,
+	struct region_key *ret, struct id_list *ids, struct err *e)
 {
 	struct db_stmt *s;
 	*ret = (struct region_key){0};
 	ids->n = 0;
 	int r = db_sql(t->db, &s,
-		"SELECT dim, folder, rx, rz FROM chunk WHERE state = ?1 "
+		"SELECT dim, folder, rx, rz FROM chunk WHERE state = ?1 AND "
+		"(?2 IS NULL OR (folder, rx, rz) > (?2, ?3, ?4)) "
 		"ORDER BY state, folder, rx, rz LIMIT 1", e);
 	if (r < 0)
 		return r;
 	db_bind_int(s, 1, state);
+	db_bind_text(s, 2, after->folder);
+	db_bind_int(s, 3, after->rx);
+	db_bind_int(s, 4, after->rz);
 	r = db_step(s, e);
 	if (r != 1)
 		return r;

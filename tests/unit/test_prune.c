@@ -356,6 +356,44 @@ static void test_in_use(void **state)
 	free_place(&pl);
 }
 
+/* What waits for one region whose file cannot be opened does not keep the others waiting. */
+static void test_apply_past_failure(void **state)
+{
+	(void)state;
+	struct place pl;
+	struct seen seen;
+	struct prune_result res;
+	struct prune_how how = {.when_running = WHEN_RUNNING_DEFER};
+	static struct prune_chunk v[4096];
+	uint64_t waiting;
+	size_t there = 0;
+	new_place(&pl, "past", 40);
+	seen_read(pl.world, &seen);
+	size_t n = pick(&seen, v, any);
+	for (size_t i = 0; i < n; i++)
+		there += v[i].x < 0;
+	assert_true(there > 0 && there < n);
+	pid_t server = serve(&pl);
+	struct prune *p = open_place(&pl);
+	OK(prune_chunks(p, "overworld", v, n, &how, &res, e));
+	assert_int_equal(res.deferred, n);
+	end(server);
+	CLEANUP_FREE char *path = below_world(&pl, "region/r.-1.0.mca");
+	CLEANUP_FREE char *aside = below_world(&pl, "aside");
+	assert_int_equal(rename(path, aside), 0);
+	assert_int_equal(symlink("../aside", path), 0);
+	FAILS(E_IO, prune_apply(p, &how, &res, e));
+	assert_int_equal(res.done, n - there);
+	OK(prune_pending(p, &waiting, e));
+	assert_int_equal(waiting, there);
+	assert_int_equal(rename(aside, path), 0);
+	OK(prune_apply(p, &how, &res, e));
+	assert_int_equal(res.done, there);
+	prune_close(p);
+	seen_free(&seen);
+	free_place(&pl);
+}
+
 static void put_parts(struct chunk_parts *c, int32_t x, int32_t z, size_t n, bool external)
 {
 	*c = (struct chunk_parts){0};
@@ -744,6 +782,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_prune_and_restore),
 		cmocka_unit_test(test_file_goes), cmocka_unit_test(test_in_use),
+		cmocka_unit_test(test_apply_past_failure),
 		cmocka_unit_test(test_put), cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_odd_mcc), cmocka_unit_test(test_repack),
 		cmocka_unit_test(test_emptying),
