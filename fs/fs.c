@@ -151,6 +151,12 @@ int errno_of(int code)
 	}
 }
 
+/* The same, but for what the system said itself and programs know what to do about. */
+int errno_of_err(int code, const struct err *e)
+{
+	return code == E_IO && (e->sys == EROFS || e->sys == EACCES) ? e->sys : errno_of(code);
+}
+
 /* ---- reporting ---- */
 
 /* The path of a node, from its end to the front; deep paths lose their beginning. */

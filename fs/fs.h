@@ -151,5 +151,6 @@ void say_once(struct fs *fs, enum log_level level, const char *line);
 /* Log a problem with a node, once. */
 void report(struct call *cl, struct node n);
 int errno_of(int code);
+int errno_of_err(int code, const struct err *e);
 
 #endif

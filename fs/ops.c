@@ -77,7 +77,7 @@ int op_close(struct op *op, int r)
 	if (r < 0 && r != E_NOTFOUND)
 		report(&op->cl, op->n);
 	pthread_rwlock_unlock(&op->fs->index_lock);
-	return errno_of(r);
+	return errno_of_err(r, &op->cl.e);
 }
 
 static struct handle *handle_of(const struct fuse_file_info *fi)
