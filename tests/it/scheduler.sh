@@ -347,6 +347,21 @@ kill "$daemon"
 ends 0
 ! grep -q OVERLAP "$log" || fail "two processes ran jobs of one world at once"
 
+check "a history that is none: it is put aside, and jobs run"
+mkdir -p "$work/none"
+head -c 20000 /dev/urandom >"$work/none/scheduler.db"
+cp "$work/none/scheduler.db" "$work/noise"
+printf '[job-local "quick"]\nschedule = * * * * * *\ncommand = true\n' >"$ini"
+MCFS_STATE_DIR=$work/none sched 1 history
+MCFS_STATE_DIR=$work/none serve
+wait_for "it is '$work/none/scheduler.db.damaged' now"
+wait_for '"quick"\] finished ok'
+kill "$daemon"
+ends 0
+cmp "$work/noise" "$work/none/scheduler.db.damaged" || fail "what was put aside is something else"
+MCFS_STATE_DIR=$work/none sched 0 history
+says 'quick: finished ok'
+
 check "no room for the history: jobs run all the same"
 if is_root && mkdir "$work/small" && mount -t tmpfs -o size=256k tmpfs "$work/small" 2>/dev/null; then
 	mounted=$work/small
@@ -361,6 +376,14 @@ END
 	dd if=/dev/zero of="$work/small/fill" bs=4k 2>/dev/null || true
 	: >"$log"
 	wait_for 'ERROR history .*full'
+	wait_for '"quick"\] finished ok'
+	kill "$daemon"
+	ends 0
+	check "the same when it is full at the start"
+	rm "$work/small/state/scheduler.db"
+	dd if=/dev/zero of="$work/small/fill2" bs=4k 2>/dev/null || true
+	serve
+	wait_for 'jobs run all the same'
 	wait_for '"quick"\] finished ok'
 	kill "$daemon"
 	ends 0

@@ -113,6 +113,7 @@ struct setup {
 	char *notify;
 	const char *state_dir;
 	bool quiet, journal;
+	bool no_history; /* there is one, but it cannot be used; was said */
 	bool dirty; /* something was logged since the status file was written */
 };
 

@@ -97,6 +97,36 @@ static uint64_t machine_seed(void)
 	return h;
 }
 
+/* A history that is damaged must not keep jobs from running: it is put aside, and a new one begun. One
+ * process does that; who comes second finds the new one. `e` says what is wrong with it. */
+static int replace_history(struct setup *s, const char *path, struct err *e)
+{
+	CLEANUP_FREE char *aside = NULL, *journal = NULL;
+	struct err why = *e;
+	int lock;
+	if (asprintf(&aside, "%s.damaged", path) < 0)
+		aside = NULL;
+	if (asprintf(&journal, "%s-journal", path) < 0)
+		journal = NULL;
+	if (!aside || !journal)
+		return err_set(e, E_NOMEM, 0, "no memory");
+	int rc = locks_take(s->state_dir, "history", &lock, e);
+	if (rc < 0)
+		return rc;
+	rc = history_open(path, false, &s->history, e);
+	if (rc == E_CORRUPT) {
+		if (rename(path, aside) < 0 || (unlink(journal) < 0 && errno != ENOENT))
+			rc = err_set(e, E_IO, errno, "put '%s' aside", path);
+		else
+			rc = history_open(path, false, &s->history, e);
+		if (rc == 0)
+			fprintf(stderr, "mcfs-scheduler: %s; it is '%s' now, and a new one is begun: what "
+				"was missed is not caught up\n", why.msg, aside);
+	}
+	locks_release(lock);
+	return rc;
+}
+
 static int open_history(struct setup *s, bool must_exist, struct err *e)
 {
 	CLEANUP_FREE char *path = NULL, *locks = NULL;
@@ -107,7 +137,10 @@ static int open_history(struct setup *s, bool must_exist, struct err *e)
 	if (!path || !locks)
 		return err_set(e, E_NOMEM, 0, "no memory");
 	int rc = must_exist ? 0 : io_mkdirs(locks, 0700, e);
-	return rc < 0 ? rc : history_open(path, must_exist, &s->history, e);
+	if (rc < 0)
+		return rc;
+	rc = history_open(path, must_exist, &s->history, e);
+	return rc == E_CORRUPT && !must_exist ? replace_history(s, path, e) : rc;
 }
 
 int setup_open(struct setup *s, const struct options *o, enum setup_kind kind, struct err *e)
@@ -126,12 +159,15 @@ int setup_open(struct setup *s, const struct options *o, enum setup_kind kind, s
 	if (rc == 0) {
 		struct err he = ERR_INIT;
 		int hrc = open_history(s, kind == SETUP_LOOK, &he);
-		/* No history is no reason not to look; to work, it is said once and for all. */
+		/* No history is no reason not to look. On a full disk jobs run without one, as they do
+		 * when it fills up later; where nothing can be written it is said once and for all. */
 		if (hrc < 0 && !(kind == SETUP_LOOK && hrc == E_NOTFOUND)) {
-			if (kind == SETUP_WORK)
+			s->no_history = true;
+			if (kind == SETUP_WORK && hrc != E_NOSPACE)
 				rc = err_set(e, hrc, 0, "%s (MCFS_STATE_DIR says where)", he.msg);
 			else
-				fprintf(stderr, "mcfs-scheduler: %s\n", he.msg);
+				fprintf(stderr, "mcfs-scheduler: %s%s\n", he.msg,
+					kind == SETUP_WORK ? ": jobs run all the same" : "");
 		}
 	}
 	if (rc < 0) {

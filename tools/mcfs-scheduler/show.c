@@ -200,8 +200,9 @@ int cmd_history(const struct options *o, int argc, char **argv)
 			   : 0;
 	if (o->json)
 		fputs("]}\n", stdout);
+	bool failed = s.no_history;
 	setup_close(&s);
-	return rc < 0 ? out_fail(&e) : EXIT_DONE;
+	return rc < 0 ? out_fail(&e) : failed ? EXIT_FAILED : EXIT_DONE;
 }
 
 /* ---- status ---- */
