@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/base/cleanup.h"
 #include "engine/store/store.h"
@@ -157,8 +158,10 @@ int plan_load(struct plan *p, struct store *s, struct blobtab *tab, const struct
 	for (size_t i = 0; i < d->n; i++) {
 		struct cpack *x = plan_find(p, &d->v[i].pack);
 		if (x) {
+			/* By a clock that was ahead: the grace begins now, not when that time comes. */
+			int64_t now = time(NULL), since = d->v[i].since;
 			x->was_doomed = true;
-			x->since = d->v[i].since;
+			x->since = since > now ? now : since < 0 ? 0 : since;
 		}
 	}
 	struct counting c = {.p = p, .i = BLOBTAB_NONE};

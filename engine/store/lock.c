@@ -493,8 +493,9 @@ static void tell(struct watch *w, const struct lock_wait *wait, const struct loc
 /* Its own times say that it is not renewed any more, or our clocks differ: worth watching. */
 static bool looks_dead(const struct lock_info *l)
 {
-	int64_t age = time(NULL) - l->refreshed, patience = (int64_t)(l->interval_ms / 400);
-	return l->unknown || age > patience || age < -patience;
+	int64_t age, patience = (int64_t)(l->interval_ms / 400);
+	return l->unknown || __builtin_sub_overflow((int64_t)time(NULL), l->refreshed, &age) ||
+	       age > patience || age < -patience;
 }
 
 /* One look. *ret_left: how many are in the way; *ret_doubt: one of them may be dead. */

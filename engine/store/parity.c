@@ -195,7 +195,9 @@ static int parse_header(struct parity *p, struct err *e)
 		return err_set(e, E_CORRUPT, 0, "its header is not well formed");
 	sh->blocks = (uint32_t)((sh->size + sh->block - 1) / sh->block);
 	sh->k = (sh->blocks + sh->width - 1) / sh->width;
-	if (sh->m == 0 || sh->k + (uint64_t)sh->m > RS_ROWS_MAX || rd_left(&r) != 8 * n_checks(sh))
+	/* Within what a writer makes of a pack of this size: no more than about the pack again is read. */
+	if (sh->width > sh->blocks || sh->m == 0 || sh->m > sh->k + 1 ||
+		sh->k + (uint64_t)sh->m > RS_ROWS_MAX || rd_left(&r) != 8 * n_checks(sh))
 		return err_set(e, E_CORRUPT, 0, "its header is not well formed");
 	p->checks = (uint8_t *)(uintptr_t)r.p;
 	return 0;

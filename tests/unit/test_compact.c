@@ -224,6 +224,34 @@ static void test_repair_beside_writer(void **state)
 	object_place_free(b.place);
 }
 
+/* Doomed by a machine whose clock was years ahead: it goes after the grace all the same. */
+static void test_doomed_in_the_future(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	struct doomed_pack pack = {.since = (int64_t)1 << 40};
+	struct compact_options opt = {.grace = 1000};
+	struct compact_result ret;
+	struct id id;
+	struct name name;
+	OK(store_begin(s, 1, e));
+	put_version(s, 0, NULL, &name);
+	OK(store_commit(s, &c, e));
+	OK(store_end(s, e));
+	assert_true(hex_parse(mem_place_key(place, "packs/", 0) + 9, ID_BYTES, pack.pack.b));
+	OK(doomed_put(s, &pack, 1, &id, e));
+	OK(compact_run(s, &opt, &ret, e));
+	assert_int_equal(ret.doomed_packs, 1);
+	struct doomed d;
+	OK(doomed_load(&d, s, e));
+	assert_int_equal(d.n, 1);
+	assert_true(d.v[0].since < (int64_t)1 << 40);
+	doomed_free(&d);
+	store_close(s);
+	object_place_free(place);
+}
+
 /* Who was taken for dead must not name packs in the index: others have looked at them, and may have
  * removed them, as packs that nobody names. */
 static void test_no_index_without_lock(void **state)
@@ -254,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_pack_before_its_index),
 		cmocka_unit_test(test_doomed_chain),
 		cmocka_unit_test(test_repair_beside_writer),
+		cmocka_unit_test(test_doomed_in_the_future),
 		cmocka_unit_test(test_no_index_without_lock),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

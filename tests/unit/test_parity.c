@@ -2,6 +2,7 @@
  * it nothing gets worse; damage of the parity itself. */
 #include "tests/unit/support.h"
 
+#include "engine/base/wire.h"
 #include "engine/codec/rs.h"
 #include "engine/store/pack.h"
 #include "engine/store/parity.h"
@@ -56,6 +57,32 @@ static struct parity_result restore(void)
 	struct parity_result pr;
 	OK(parity_restore(s, &pack, &pr, e));
 	return pr;
+}
+
+/* A header that would have a reader make room for many times what the pack and its parity have. */
+static void test_swollen(void **state)
+{
+	(void)state;
+	CLEANUP_BUF struct buf want = BUF_INIT, header = BUF_INIT, sealed = BUF_INIT, object = BUF_INIT;
+	const uint32_t width = 4096;
+	char key[64], hex[2 * ID_BYTES + 1];
+	make(256, 5, &want);
+	OK(put_u8(&header, 1, e));
+	OK(put_u8(&header, 5, e));
+	OK(put_u64(&header, 256, e));
+	OK(put_u32(&header, 4096, e));
+	OK(put_u32(&header, width, e));
+	OK(put_u32(&header, 1, e));
+	OK(buf_add_zero(&header, 8 * (1 + width), e));
+	OK(object_seal(store_keys(s), "parity", &pack, buf_span(&header), &sealed, e));
+	OK(put_u32(&object, (uint32_t)sealed.len, e));
+	OK(buf_add(&object, sealed.p, sealed.len, e));
+	OK(buf_add(&object, sealed.p, sealed.len, e));
+	OK(put_u32(&object, (uint32_t)sealed.len, e));
+	snprintf(key, sizeof key, "parity/ab/%s", hex_of(pack.b, ID_BYTES, hex));
+	OK(object_put(store_place(s), key, buf_span(&object), true, e));
+	assert_true(restore().none);
+	assert_true(is_whole(&want));
 }
 
 static void test_rs(void **state)
@@ -236,6 +263,7 @@ static void test_swapped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_swollen, setup, teardown),
 		cmocka_unit_test(test_rs),
 		cmocka_unit_test_setup_teardown(test_share, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_scattered, setup, teardown),
