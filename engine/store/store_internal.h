@@ -41,6 +41,10 @@ int learn_doomed(struct store *s, struct err *e) MUST_CHECK;
 void store_forget_lost(struct store *s);
 /* "kind/id" */
 char *store_object_key(const char *kind, const struct id *id, char out[64]);
+/* How often the index was brought up to date, to be asked before something is looked up; */
+uint64_t count_refreshes(struct store *s);
+/* and when it was not found: true when it is worth looking again, since the index was or now is newer. */
+bool look_again(struct store *s, uint64_t before, bool first);
 /* Is there a copy that may be relied on? *ret_doomed: there are others. */
 int find_kept(struct store *s, const struct name *name, bool *ret_there, bool *ret_doomed,
 	struct err *e) MUST_CHECK;
