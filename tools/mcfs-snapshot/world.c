@@ -262,8 +262,12 @@ static void nobody_listens(struct job *j, char *const *sources, size_t n, const 
 		job_say(j, "no server runs (%s): its files hold still", why);
 }
 
+/* It holds the job's locks while it tries, so that no other run has saving turned on under it; for so long
+ * only, or a server that hangs would keep the world from being backed up at all. */
+#define GUARD_SECONDS 300
+
 /* When the job is killed, this small process of its own turns saving on at once; only when it is killed as
- * well, that waits for the next run. */
+ * well, or does not get through to the server, that waits for the next run. */
 static void guard_start(struct server *s)
 {
 	int p[2];
@@ -274,7 +278,7 @@ static void guard_start(struct server *s)
 	if (s->guard == 0) {
 		char byte;
 		ssize_t n;
-		struct sigaction ignore = {.sa_handler = SIG_IGN};
+		struct sigaction ignore = {.sa_handler = SIG_IGN}, plain = {.sa_handler = SIG_DFL};
 		close(p[1]);
 		setsid();
 		sigaction(SIGTERM, &ignore, NULL);
@@ -288,6 +292,8 @@ static void guard_start(struct server *s)
 		if (n == 0) {
 			s->opt.log = (struct log){0};
 			s->opt.retries = 30;
+			sigaction(SIGALRM, &plain, NULL);
+			alarm(GUARD_SECONDS);
 			(void)!coordinate_recover(&s->opt, NULL);
 		}
 		_exit(0);
