@@ -22,7 +22,11 @@ for file in usr/bin/mcfs usr/bin/mcfs-snapshot usr/bin/mcfs-scheduler usr/bin/mc
 	usr/share/doc/mcfs/examples/schedule.ini usr/share/doc/mcfs/copyright etc/mcfs/; do
 	grep -q " ./$file" "$work/list" || fail "$file is not in the package"
 done
-! command -v scdoc >/dev/null || grep -q ' ./usr/share/man/man1/mcfs.1.gz' "$work/list" || fail "no man page"
+for page in "$MCFS_SOURCE_ROOT"/docs/*.scd; do
+	command -v scdoc >/dev/null || break
+	page=${page##*/} page=${page%.scd}
+	grep -q " ./usr/share/man/man${page##*.}/$page.gz" "$work/list" || fail "the man page $page is not in the package"
+done
 ! grep -vE ' root/root ' "$work/list" || fail "something belongs to somebody else"
 dpkg-deb -f "$deb" Depends >"$work/depends"
 for package in libc6 libsodium23 libsqlite3-0 tzdata; do
