@@ -84,9 +84,13 @@ static int dir_open(struct source *s, const char *path, struct source_file **ret
 {
 	struct dir_source *ds = of(s);
 	struct stat sb;
+	/* A folder or region file elsewhere is somebody's choice; a chunk is not, and its attributes are not
+	 * those of what the link leads to. region_edit.h sees it the same way. */
+	size_t n = strlen(path);
+	int more = n > 4 && strcmp(path + n - 4, ".mcc") == 0 ? O_NOFOLLOW : 0;
 	/* Not to be held up by a FIFO of that name. */
-	CLEANUP_FD int fd = openat(ds->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 && (errno == ENOTDIR || errno == ENXIO))
+	CLEANUP_FD int fd = openat(ds->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | more);
+	if (fd < 0 && (errno == ENOTDIR || errno == ENXIO || (more && errno == ELOOP)))
 		return err_set(e, E_NOTFOUND, 0, "'%s/%s' is no file", ds->path, path);
 	if (fd < 0)
 		return err_set(e, E_IO, errno, "open '%s/%s'", ds->path, path);

@@ -100,6 +100,14 @@ static void dimensions_and_regions(void **state)
 	assert_true(asprintf(&path, "%s/w", root) > 0);
 	CLEANUP_SOURCE struct source *s = NULL;
 	assert_int_equal(source_dir_open(&s, path, NULL), 0);
+	/* A .mcc is read where it stands, not where a link leads. */
+	CLEANUP_FREE char *mcc = NULL;
+	CLEANUP_BUF struct buf got = BUF_INIT;
+	put("w/region/c.0.0.mcc", f, n);
+	assert_true(asprintf(&mcc, "%s/w/region/c.1.0.mcc", root) > 0);
+	assert_int_equal(symlink("c.0.0.mcc", mcc), 0);
+	assert_int_equal(source_read_file(s, "region/c.0.0.mcc", 1 << 20, &got, NULL), 0);
+	assert_int_equal(source_read_file(s, "region/c.1.0.mcc", 1 << 20, &got, NULL), E_NOTFOUND);
 	struct worlds w;
 	assert_int_equal(source_worlds(s, &w, NULL), 0);
 	assert_int_equal(w.n, 2);
