@@ -190,6 +190,11 @@ static int show_item(struct call *cl, struct region *ret, unsigned slot, int64_t
 	int r = trash_payload(keeper_trash(cl->fs->keeper, ret->place->live), id, &parts, &cl->e);
 	if (r == E_NOTFOUND) /* it has just come back */
 		return 0;
+	if (r == E_CORRUPT) { /* it will not come back; the others of the region are to be seen */
+		say_once(cl->fs, LOG_ERROR, cl->e.msg);
+		cl->e = ERR_INIT;
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	memset(ret->header + 4 * slot, 0, 4);
@@ -345,6 +350,9 @@ int live_region_chunk(struct call *cl, const struct region *r, unsigned slot,
 		return rc;
 	snprintf(ret->problem, sizeof ret->problem, "%.150s", cl->e.msg);
 	cl->e = ERR_INIT;
+	/* It only waits to come back: its bytes are in no sectors of the file. */
+	if (r->shown && r->shown[slot])
+		return 0;
 	struct region_entry en = region_entry_at(r->header, slot);
 	ret->off = (uint64_t)en.sector * REGION_SECTOR;
 	ret->size = (uint64_t)en.count * REGION_SECTOR;

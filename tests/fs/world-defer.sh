@@ -126,4 +126,22 @@ sleep 1
 is_there
 sort "$work/line" >"$work/lines"
 grep -E '^(region|entities|poi)/r.0.0.mca 6 6 ' "$work/before" | cmp - "$work/lines" || fail "another payload"
+
+check "a damaged one that waits to come back shows no bytes of others"
+at=$((4 * (7 + 32 * 7)))
+entry=$(od -An -j $at -N 3 -tu1 "$w/region/r.0.0.mca" | awk '{print $1 * 65536 + $2 * 256 + $3}')
+printf '\x7f' | dd of="$w/region/r.0.0.mca" bs=1 seek=$((entry * 4096)) conv=notrunc status=none
+name=c.7.7.damaged
+within 10 [ -e "$live/r.0.0/$name" ]
+mv "$live/r.0.0/$name" "$trash/"
+"$FS_TOOL" hold "$w/session.lock" 600 &
+server=$!
+within 5 "$FS_TOOL" locked "$w/session.lock"
+mv "$trash/$name" "$live/r.0.0/"
+[ -e "$live/r.0.0/$name" ] || fail "it is not shown"
+[ -z "$(cat "$live/r.0.0/$name" | tr -d '\0')" ] || fail "it shows something else"
+kill $server
+wait $server 2>/dev/null || true
+is_there() { [ "$(head -c 1 "$live/r.0.0/$name" | od -An -tx1)" = " 7f" ]; }
+within 10 is_there
 umount_store
