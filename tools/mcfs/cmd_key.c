@@ -285,7 +285,7 @@ static int run_remove(struct cli *cli, const struct key_args *a, struct err *e)
 {
 	struct change c;
 	if (a->n_rest != 1)
-		return err_set(e, E_USAGE, 0, "remove which key slot? (see 'mcfs key list')");
+		return err_set(e, E_USAGE, 0, "which key slot? 'mcfs key list' shows them");
 	int r = change_begin(&c, cli, true, e);
 	if (r < 0)
 		return r;

@@ -179,7 +179,8 @@ static int restore(struct args *a, struct err *e)
 	if (r == 0)
 		r = trash_list(prune_trash(w.p), &f, collect, &ids, e);
 	if (r == 0 && ids.n == 0)
-		r = err_set(e, E_NOTFOUND, 0, "there is no such chunk in the trash of '%s'", a->world);
+		r = err_set(e, E_NOTFOUND, 0, a->all ? "the trash of '%s' is empty"
+			: "there is no such chunk in the trash of '%s'", a->world);
 	if (r == 0)
 		r = prune_restore(w.p, ids.v, ids.n, &how, &res, e);
 	/* One that is damaged leaves the others done. */
