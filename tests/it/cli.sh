@@ -93,7 +93,7 @@ expect 0 "$MCFS" --json init
 valid_json
 has_fields type id store slack recompress key_file
 expect 0 "$MCFS" --json list
-[ "$(cat "$work/stdout")" = '{"snapshots":[]}' ] || fail "$(cat "$work/stdout")"
+[ "$(cat "$work/stdout")" = '{"type":"summary","snapshots":[]}' ] || fail "$(cat "$work/stdout")"
 expect 1 "$MCFS" info latest
 one_clear_line
 expect 1 "$MCFS" ls latest

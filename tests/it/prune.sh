@@ -136,6 +136,11 @@ expect 1 "$MCFS" prune --world "$work/empty" c.0.0
 one_clear_line
 says 'there is no world'
 expect 1 "$MCFS" -s "$work/store" prune --world "$w" --query 'xPos > 0' --require-snapshot "1 hour"
+expect 0 "$MCFS" --json prune --world "$w" --query 'xPos > 1000000'
+tail -n 1 "$work/stdout" | grep -qE '^\{"type":"summary","dry_run":false,"done":0,.*"exit_code":0\}$' ||
+	fail "no summary when there is nothing to prune: $(cat "$work/stdout")"
+expect 3 "$MCFS" --json prune --world "$w" --query 'xPos > -1000'
+[ "$(json type)$(json exit_code)" = summary3 ] || fail "no summary of a refusal"
 expect 3 "$MCFS" prune --world "$w" --query 'xPos > -1000'
 says 'max_fraction'
 chunks_of "$w" places >"$work/after.list"
@@ -193,9 +198,10 @@ if is_root && mkdir "$work/disk" && mount -t tmpfs -o size=6m mcfs-test "$work/d
 	"$MCFS_DEMO_WORLD" create "$work/big" --regions 1 --seed 9
 	mkdir "$w"
 	cp "$work/big/level.dat" "$w/" 2>/dev/null || true
-	src=$(find "$work/big" -path '*/region/r.*.mca' -size -4M | grep -v 'DIM\|nether\|end' | sed -n 1p)
+	src=$(find "$work/big" -path '*/region/r.*.mca' -size -6M | grep -v 'DIM\|nether\|end' | sed -n 1p)
 	mkdir "$w/region"
 	cp "$src" "$w/region/"
+	find "${src%/*}" -name "c.*.mcc" -exec cp {} "$w/region/" \;
 	chunks_of "$w" >"$work/want.list"
 	name=$(basename "$src" .mca)
 	# The trash has no room: nothing is changed.

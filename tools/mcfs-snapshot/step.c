@@ -144,8 +144,7 @@ static void take_line(struct job *j, const char *p, size_t n, json_t **summary)
 		job_say(j, "no copy is made (%s): the server holds still until the snapshot is there",
 			json_string_value(json_object_get(o, "message")));
 	}
-	/* 'list' gives its one object no type. */
-	if (o && (!type || strcmp(type, "summary") == 0)) {
+	if (type && strcmp(type, "summary") == 0) {
 		json_decref(*summary);
 		*summary = json_incref(o);
 	} else if (type && j->cli.json) {

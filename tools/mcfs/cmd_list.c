@@ -39,7 +39,7 @@ static int run_list(struct cli *cli, int argc, char **argv)
 		json_t *a = json_array();
 		for (size_t i = 0; i < s.list.n; i++)
 			json_array_append_new(a, cli_json_snapshot(&s.list.v[i]));
-		cli_json(json_pack("{s:o}", "snapshots", a));
+		cli_json(json_pack("{s:s, s:o}", "type", "summary", "snapshots", a));
 	} else {
 		print_list(&s.list);
 	}

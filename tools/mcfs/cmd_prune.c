@@ -58,7 +58,10 @@ static void add_result(struct prune_result *sum, const struct prune_result *r)
 	sum->damaged += r->damaged;
 	sum->payload_bytes += r->payload_bytes;
 	sum->freed_bytes += r->freed_bytes;
+	sum->used_bytes += r->used_bytes;
+	sum->occupied += r->occupied;
 	sum->files_removed += r->files_removed;
+	sum->files_made += r->files_made;
 }
 
 static int prune_chosen(const struct args *a, struct pruning *w, const struct choice *choice,
@@ -119,6 +122,17 @@ static int empty_trash(const struct args *a, struct pruning *w, struct err *e)
 	return r;
 }
 
+/* Of all dimensions; there also when nothing was pruned. */
+static void print_summary(const struct args *a, const struct prune_result *sum, int code)
+{
+	if (!a->cli->json)
+		return;
+	json_t *o = json_pack("{s:s, s:b}", "type", "summary", "dry_run", a->dry_run);
+	pruning_json(o, sum);
+	json_object_set_new(o, "exit_code", json_integer(code));
+	cli_json(o);
+}
+
 static int change_world(const struct args *a, struct pruning *w, const struct choice *choice,
 	int *ret_code, struct err *e)
 {
@@ -132,6 +146,8 @@ static int change_world(const struct args *a, struct pruning *w, const struct ch
 		*ret_code = pruning_tell_rest(a->cli, &sum);
 	if (r == 0 && choice->refused)
 		*ret_code = EXIT_PARTLY;
+	if (r == 0)
+		print_summary(a, &sum, *ret_code);
 	return r;
 }
 
