@@ -60,6 +60,9 @@ static int find_shared(struct compacting *c, struct err *e)
 	struct lock_list locks;
 	gethostname(host, sizeof host - 1);
 	int r = snapshot_list_load(&l, c->s, e);
+	/* Of a store that shows less than it had, what is hidden must not be thrown away. */
+	if (r == 0)
+		r = snapshot_check_rollback(&l, c->s, c->opt->state_dir, c->opt->accept_rollback, e);
 	for (size_t i = 0; i < l.n && r == 0; i++)
 		c->ret->shared |= strcmp(l.v[i].host, host) != 0;
 	snapshot_list_free(&l);

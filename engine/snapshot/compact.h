@@ -19,6 +19,7 @@ struct compact_options {
 	int level;	       /* zstd level of those groups, and of what is cut out of larger frames; 0: 6 */
 	unsigned threads;
 	const char *state_dir; /* as in backup.h; may be NULL */
+	bool accept_rollback;
 	void (*on_progress)(void *ctx, const char *what, uint64_t done, uint64_t bytes);
 	void (*on_wait)(void *ctx, const struct lock_info *l);
 	void *ctx;
@@ -40,7 +41,8 @@ struct compact_result {
 	char waits_for[LOCK_TEXT_CHARS];     /* who is in the way; "" when nobody */
 };
 
-/* E_LOCKED: another exclusive work is under way. E_CORRUPT: the store is damaged; nothing was removed.
+/* E_LOCKED: another exclusive work is under way. E_CORRUPT: the store is damaged, or shows less than
+ * this machine has seen (snapshot_check_rollback()); nothing was removed.
  * After any failure the store is valid, and the next run goes on. */
 int compact_run(struct store *s, const struct compact_options *opt, struct compact_result *ret,
 	struct err *e) MUST_CHECK;

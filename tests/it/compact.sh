@@ -83,6 +83,18 @@ says 'damaged'
 rm -rf "$MCFS_STORE"
 mv "$work/copy" "$MCFS_STORE"
 
+check "a store that shows less than was seen is left alone"
+cp -a "$MCFS_STORE" "$work/less"
+rm -r "$work/less/snapshots"
+expect 12 "$MCFS" -s "$work/less" compact
+says 'has seen'
+[ "$(find "$work/less/packs" -type f | wc -l)" = "$(find "$MCFS_STORE/packs" -type f | wc -l)" ] || fail "packs of hidden snapshots were removed"
+expect 12 "$MCFS" -s "$work/less" compact --dry-run
+expect 0 "$MCFS" -s "$work/less" --accept-rollback compact --grace 0
+[ -z "$(find "$work/less/packs" -type f)" ] || fail "packs that nobody needs stay"
+expect 0 "$MCFS" --accept-rollback list
+rm -rf "$work/less"
+
 check "groups that were kept are compressed again"
 expect 0 "$MCFS" -s "$work/later" init --recompress later
 expect 0 "$MCFS" -s "$work/later" snapshot "$live"

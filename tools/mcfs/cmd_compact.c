@@ -146,7 +146,7 @@ static void print_result(struct cli *cli, const struct compact_options *opt,
 static int run(struct cli *cli, int argc, char **argv)
 {
 	struct compact_options opt = {.grace = -1, .wait_seconds = WAIT_DEFAULT,
-		.state_dir = cli->state_dir, .on_progress = on_progress, .on_wait = on_wait,
+		.state_dir = cli->state_dir, .accept_rollback = cli->accept_rollback, .on_progress = on_progress, .on_wait = on_wait,
 		.ctx = cli, .cancel = &cli_interrupted};
 	struct compact_result result = {0};
 	struct store *s = NULL;
