@@ -127,7 +127,7 @@ int region_folder_clean(struct region_folder *f, struct err *e)
 	for (struct dirent *en; (en = readdir(d));) {
 		size_t n = strlen(en->d_name), m = strlen(REGION_TEMP_SUFFIX);
 		if (n > m && strcmp(en->d_name + n - m, REGION_TEMP_SUFFIX) == 0 &&
-			unlinkat(f->fd, en->d_name, 0) < 0 && errno != ENOENT)
+			unlinkat(f->fd, en->d_name, 0) < 0 && errno != ENOENT && errno != EISDIR)
 			return err_set(e, E_IO, errno, "remove '%s/%s'", f->path, en->d_name);
 	}
 	return 0;
