@@ -37,13 +37,17 @@ static void load(struct store *s, unsigned kind)
 		nameset_free(&lost);
 		break;
 	case 3:
-		if (doomed_load(&d, s, &e) == 0)
-			doomed_free(&d);
+		if (doomed_load(&d, s, &e) < 0)
+			break;
+		for (size_t i = 0; i < d.n; i++)
+			if (!doomed_has(&d, &d.v[i].pack))
+				abort();
+		doomed_free(&d);
 		break;
 	case 4:
 		if (lock_list_load(&l, s, &e) < 0)
 			break;
-		if (l.n != 1)
+		if (l.n != 1 || (l.v[0].unknown && l.v[0].n_seen))
 			abort();
 		lock_text(&l.v[0], text);
 		lock_list_free(&l);
