@@ -41,14 +41,14 @@ echo "$bytes bytes, then $after; the dry run said $would, the run $freed"
 diff=$((would - (bytes - after)))
 [ "${diff#-}" -lt 1000000 ] || fail "the dry run was wrong by $diff bytes"
 [ -z "$(ls "$MCFS_STORE/doomed")" ] && [ -z "$(ls "$MCFS_STORE/locks")" ] || fail "something is left"
-check_store "$MCFS_STORE"
+expect 0 "$MCFS" check # the data is read below
 expect 1 "$MCFS" undelete "${names[0]}"
 
 check "what is kept is what it was, also for a client without a cache"
 rm -rf "$MCFS_CACHE_DIR"
-expect 0 "$MCFS" restore "${names[2]}" --to "$work/out3" --verify
+expect 0 "$MCFS" restore "${names[2]}" --to "$work/out3"
 same "$work/third" "$work/out3/live"
-expect 0 "$MCFS" restore "${names[4]}" --to "$work/out5" --verify
+expect 0 "$MCFS" restore "${names[4]}" --to "$work/out5"
 same "$work/fifth" "$work/out5/live"
 expect 0 "$MCFS" snapshot "$live"
 expect 0 "$MCFS" restore latest --to "$work/out7"
@@ -65,7 +65,7 @@ check "with a grace packs wait; a later run removes them"
 expect 0 "$MCFS" forget "${names[4]}"
 expect 0 "$MCFS" --json compact --grace 2s
 [ "$(json removed_packs)" = 0 ] && [ "$(json doomed_packs)" -gt 0 ] || fail "nothing waits"
-expect 0 "$MCFS" check --read-data
+expect 0 "$MCFS" check
 expect 0 "$MCFS" snapshot "$live"
 sleep 2.1
 expect 0 "$MCFS" --json compact --grace 2s
@@ -110,7 +110,7 @@ echo "$bytes bytes, then $after"
 [ "$after" -lt "$bytes" ] || fail "it became no smaller"
 expect 0 "$MCFS" -s "$work/later" restore latest --to "$work/later-out"
 same "$live" "$work/later-out/live"
-check_store "$work/later"
+expect 0 "$MCFS" -s "$work/later" check
 
 check "what the store says about that can be set"
 expect 0 "$MCFS" -s "$work/later" set
