@@ -336,8 +336,27 @@ static int serve(struct serving *sv, const struct mount_options *opt, struct err
 	return r;
 }
 
+static bool is_our_mount(const char *point)
+{
+	FILE *f = setmntent("/proc/self/mounts", "re");
+	struct mntent *m;
+	bool ours = false;
+	/* The last one on a point is the one that is seen. */
+	while (f && (m = getmntent(f)))
+		if (strcmp(m->mnt_dir, point) == 0)
+			ours = strcmp(m->mnt_type, FSTYPE) == 0;
+	if (f)
+		endmntent(f);
+	return ours;
+}
+
 int mount_run(struct store *s, const struct mount_options *opt, struct err *e)
 {
+	/* A second one on top would hide the first, and umount would bring that back to light. */
+	CLEANUP_FREE char *real = realpath(opt->point, NULL);
+	if (is_our_mount(real ? real : opt->point))
+		return err_set(e, E_EXISTS, 0, "mcfs is mounted at '%s' already ('mcfs umount' ends that)",
+			opt->point);
 	struct serving *sv = calloc(1, sizeof *sv);
 	if (!sv)
 		return err_set(e, E_NOMEM, 0, "no memory to mount");
@@ -357,20 +376,6 @@ int mount_run(struct store *s, const struct mount_options *opt, struct err *e)
 }
 
 /* ---- unmounting ---- */
-
-static bool is_our_mount(const char *point)
-{
-	FILE *f = setmntent("/proc/self/mounts", "re");
-	struct mntent *m;
-	bool ours = false;
-	/* The last one on a point is the one that is seen. */
-	while (f && (m = getmntent(f)))
-		if (strcmp(m->mnt_dir, point) == 0)
-			ours = strcmp(m->mnt_type, FSTYPE) == 0;
-	if (f)
-		endmntent(f);
-	return ours;
-}
 
 static int run_fusermount(const char *point, bool lazy, struct err *e)
 {

@@ -39,7 +39,8 @@ struct mount_options {
 /* The part of the cache that the store is to be opened with. */
 size_t mount_store_cache(size_t cache_bytes);
 
-/* `s` may be NULL when there are worlds. Serve until unmounted or told to end (SIGTERM, SIGINT, SIGHUP). The store stays the caller's. */
+/* `s` may be NULL when there are worlds. Serve until unmounted or told to end (SIGTERM, SIGINT, SIGHUP). The store stays the caller's.
+ * E_EXISTS when mcfs is mounted at the point already. */
 int mount_run(struct store *s, const struct mount_options *opt, struct err *e) MUST_CHECK;
 
 /* Unmount what is mounted at `point`; `lazy`: also when it is in use. E_USAGE when there is no mount

@@ -32,6 +32,8 @@ one_clear_line
 check "it serves as soon as the command has ended, and ends on SIGTERM"
 mount_store
 [ "$(cat "$mnt/snapshots/latest/data/file")" = hello ] || fail "it does not serve"
+expect 1 "$MCFS" mount "$mnt"
+one_clear_line
 kill -TERM "$daemon"
 wait_gone
 not_mounted
