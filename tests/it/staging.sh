@@ -172,10 +172,16 @@ kill -9 "$pid"
 { wait "$pid" || true; } 2>/dev/null
 touch "$work/go"
 [ "$(staging_left | wc -l)" = 1 ] || fail "this tests nothing"
+cp -a "$(staging_left)" "$work/kept"
 expect 0 "$MCFS" -s "$work/store" snapshot --dry-run "$little"
 [ "$(staging_left | wc -l)" = 1 ] || fail "--dry-run changes something"
 expect 0 "$MCFS" -s "$work/store" snapshot "$little"
 none_left
+cp -a "$work/kept" "$srv/$name"
+mv "$work/kept" "$work/elsewhere/$name"
+expect 0 "$MCFS" -s "$work/store" snapshot --stage-in "$work/elsewhere" "$little"
+none_left
+[ -z "$(ls -A "$work/elsewhere")" ] || fail "left behind elsewhere"
 
 check "somebody else's directory of that name is left alone"
 mkdir "$srv/$name" && chown 1234 "$srv/$name" && echo precious >"$srv/$name/f"

@@ -150,11 +150,13 @@ static int stage(struct cli *cli, struct args *a, struct stages **ret, struct er
 	char size[16];
 	if (a->opt.dry_run)
 		return 0;
-	if (!a->stage) {
-		if (stages_sweep(&opt, &own) < 0)
-			cli_problem(cli, "what an earlier run left", &own);
+	/* Beside the sources, too, where an earlier run may not have known of the place. */
+	struct stage_options beside = opt;
+	beside.place = NULL;
+	if ((a->place && stages_sweep(&beside, &own) < 0) || (!a->stage && stages_sweep(&opt, &own) < 0))
+		cli_problem(cli, "what an earlier run left", &own);
+	if (!a->stage)
 		return 0;
-	}
 	int r = stages_take(ret, &opt, &own);
 	if (r == E_CANCELLED) {
 		*e = own;
