@@ -629,8 +629,6 @@ static void test_histories(void **state)
 	       "compared; %zu live\n",
 		did.snapshots + did.adopted, did.adopted, did.forgets, did.undeletes, did.compacts,
 		did.kills, did.damages, did.repairs, did.restores, did.compared, count(LIVE));
-	for (unsigned i = 0; i < MACHINES; i++)
-		free(v[i].result);
 	assert_true(did.snapshots > steps / 10);
 	for (unsigned i = 0; i < MACHINES; i++)
 		free(v[i].result);
