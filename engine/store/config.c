@@ -284,7 +284,8 @@ int config_parse(struct span text, struct parsed *p, struct err *e)
 	CLEANUP_FREE char *copy = malloc(text.n + 1);
 	if (!copy)
 		return err_set(e, E_NOMEM, 0, "no memory for the config");
-	memcpy(copy, text.p, text.n);
+	if (text.n)
+		memcpy(copy, text.p, text.n);
 	copy[text.n] = 0;
 	if (sscanf(copy, "mcfs store %d%n", &version, &head) != 1 || copy[head] != '\n')
 		return err_set(e, E_CORRUPT, 0, "this is not the config of an mcfs store");
