@@ -192,13 +192,14 @@ fi
 rm -rf "$w"
 
 check "a full disk"
-if is_root && mkdir "$work/disk" && mount -t tmpfs -o size=6m mcfs-test "$work/disk" 2>/dev/null; then
+if is_root && mkdir "$work/disk" && mount -t tmpfs -o size=8m mcfs-test "$work/disk" 2>/dev/null; then
 	mounted=$work/disk
 	w=$work/disk/w
 	"$MCFS_DEMO_WORLD" create "$work/big" --regions 1 --seed 9
 	mkdir "$w"
 	cp "$work/big/level.dat" "$w/" 2>/dev/null || true
-	src=$(find "$work/big" -path '*/region/r.*.mca' -size -6M | grep -v 'DIM\|nether\|end' | sed -n 1p)
+	src=$(find "$work/big" -path '*/region/r.0.0.mca' ! -path '*/DIM*' -size -6M | sed -n 1p)
+	[ "$src" ] || fail "no region file that fits"
 	mkdir "$w/region"
 	cp "$src" "$w/region/"
 	find "${src%/*}" -name "c.*.mcc" -exec cp {} "$w/region/" \;
