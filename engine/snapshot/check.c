@@ -560,6 +560,8 @@ static int check_tree(struct run *w, const struct content *dir, bool *ret_whole,
 		r = check_entry(w, &en, ret_whole, e);
 	tree_iter_close(&it);
 	w->depth--;
+	if (more >= 0)
+		own = ERR_INIT; /* of a copy, say, beside which there was a whole one */
 	if (r == 0 && more < 0)
 		r = more;
 	if (own.code < 0 && !is_fatal(own.code)) {

@@ -257,14 +257,17 @@ static int read_again(struct store *s, struct coder *c, const struct name *name,
 	struct plain **ret, struct err *e)
 {
 	uint64_t refreshes = count_refreshes(s);
+	struct err own = ERR_INIT; /* what failed before it succeeded is nobody's business */
 	c->missing = false;
-	int r = read_plain(s, c, name, want, DEPTH_MAX, ret, e);
+	int r = read_plain(s, c, name, want, DEPTH_MAX, ret, &own);
 	for (int tries = 0; r == E_CORRUPT && c->missing && tries < 5; tries++) {
 		if (!look_again(s, refreshes, tries == 0))
 			break;
 		c->missing = false;
-		r = read_plain(s, c, name, want, DEPTH_MAX, ret, e);
+		r = read_plain(s, c, name, want, DEPTH_MAX, ret, &own);
 	}
+	if (r < 0 && e)
+		*e = own;
 	return r;
 }
 
