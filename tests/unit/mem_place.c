@@ -238,7 +238,9 @@ void mem_place_before_remove(struct object_place *p, const char *prefix, void (*
 struct object_place *mem_place_copy(struct object_place *p)
 {
 	struct object_place *copy = mem_place_new();
-	for (struct object *x = objects_of(p)->first; x; x = x->next)
+	struct objects *o = objects_of(p);
+	LOCK_SCOPE(&o->m); /* a lock's thread may be renewing it */
+	for (struct object *x = o->first; x; x = x->next)
 		OK(object_put(copy, x->key, buf_span(&x->data), false, e));
 	return copy;
 }
