@@ -203,10 +203,14 @@ int history_job(struct history *h, const char *job, struct history_job *ret, str
 	if (rc < 0)
 		return rc;
 	db_bind_text(s, 1, job);
-	for (bool first = true, ran = false; (rc = db_step(s, e)) == 1; first = false) {
+	for (bool first = true, ran = false; (rc = db_step(s, e)) == 1;) {
 		enum run_result r = (enum run_result)db_int(s, 0);
+		/* Due times that were skipped while it ran, or missed, say nothing of how it ended. */
+		if (r == RESULT_SKIPPED || r == RESULT_MISSED)
+			continue;
 		if (first)
 			ret->interrupted = r == RESULT_INTERRUPTED;
+		first = false;
 		if (r == RESULT_NONE || !db_int(s, 1))
 			continue;
 		if (!ran) {
