@@ -87,11 +87,6 @@ static void at_free(struct at *a)
 }
 #define CLEANUP_AT __attribute__((cleanup(at_free)))
 
-static int not_here(struct call *cl)
-{
-	return err_set(&cl->e, E_NOTFOUND, 0, "no such file");
-}
-
 static int load_region(struct call *cl, struct node n, const struct at *a, int kind,
 	struct region *ret)
 {

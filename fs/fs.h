@@ -86,6 +86,17 @@ struct node {
 	uint32_t slot;
 };
 
+/* One of the directories at the top of the mount. */
+static inline bool is_top(struct node n)
+{
+	return n.shelf->key.kind == SHELF_TOP;
+}
+
+static inline int not_here(struct call *cl)
+{
+	return err_set(&cl->e, E_NOTFOUND, 0, "no such file");
+}
+
 /* A child that was found: its node (with a reference to the shelf) and attributes. No shelf: only
  * name, st_ino and type are told, the kernel asks again when it wants more. */
 struct found {

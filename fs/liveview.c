@@ -19,11 +19,6 @@
 
 #define DIRS_MAX 256
 
-static bool is_top(struct node n)
-{
-	return n.shelf->key.kind == SHELF_TOP;
-}
-
 static struct live_world *world_of(struct call *cl, struct node n)
 {
 	return live_at(cl->fs->live, n.shelf->key.dim);

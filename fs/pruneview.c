@@ -170,16 +170,6 @@ static void at_free(struct at *a)
 }
 #define CLEANUP_AT __attribute__((cleanup(at_free)))
 
-static bool is_top(struct node n)
-{
-	return n.shelf->key.kind == SHELF_TOP;
-}
-
-static int not_here(struct call *cl)
-{
-	return err_set(&cl->e, E_NOTFOUND, 0, "no such file");
-}
-
 static int where(struct call *cl, struct node n, struct at *ret)
 {
 	*ret = (struct at){0};

@@ -159,11 +159,6 @@ static bool has_latest(uint32_t slot)
 
 /* ---- lookup ---- */
 
-static int not_here(struct call *cl)
-{
-	return err_set(&cl->e, E_NOTFOUND, 0, "no such file");
-}
-
 static int lookup_word(struct call *cl, const struct top_list *l, uint32_t dir, struct span name,
 	struct found *ret)
 {
