@@ -503,7 +503,7 @@ static int work(struct compacting *c, struct err *e)
 		r = plan_load(&c->plan, c->s, &c->tab, &c->doomed, e);
 	if (r < 0)
 		return r;
-	plan_choose(&c->plan, opt->max_unused ? opt->max_unused : MAX_UNUSED_DEFAULT, false);
+	plan_choose(&c->plan, opt->max_unused ? opt->max_unused : MAX_UNUSED_DEFAULT);
 	count_plan(c);
 	if (opt->dry_run) {
 		tell_dry(c);

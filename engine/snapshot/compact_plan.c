@@ -211,15 +211,14 @@ static void choose_small(struct plan *p)
 			p->v[i].fate = PACK_GOES;
 }
 
-void plan_choose(struct plan *p, unsigned max_unused, bool all)
+void plan_choose(struct plan *p, unsigned max_unused)
 {
 	CLEANUP_FREE struct cpack **order = calloc(p->n + 1, sizeof *order);
 	uint64_t stay = 0, unused = 0;
 	size_t n = 0;
 	for (size_t i = 0; i < p->n; i++) {
 		struct cpack *x = &p->v[i];
-		x->fate = all || x->was_doomed || !x->indexed || x->used == 0 ? PACK_GOES
-									    : PACK_STAYS;
+		x->fate = x->was_doomed || !x->indexed || x->used == 0 ? PACK_GOES : PACK_STAYS;
 		if (x->fate == PACK_GOES || !order)
 			continue;
 		order[n++] = x;

@@ -40,8 +40,8 @@ struct plan {
 int plan_load(struct plan *p, struct store *s, struct blobtab *tab, const struct doomed *d,
 	struct err *e) MUST_CHECK;
 void plan_free(struct plan *p);
-/* Decide: sets PACK_GOES. `all`: every pack, to compress it again. */
-void plan_choose(struct plan *p, unsigned max_unused, bool all);
+/* Decide: sets PACK_GOES. */
+void plan_choose(struct plan *p, unsigned max_unused);
 /* Before copying: flags every blob that is held by a pack that is not PACK_NOW (or gone), and adds to what
  * is needed the bases of all differences in packs that stay. */
 int plan_settle(struct plan *p, struct err *e) MUST_CHECK;

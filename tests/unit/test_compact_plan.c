@@ -228,7 +228,7 @@ static void test_copies(void **state)
 		OK(plan_load(&p, s[0], &t, &d, e));
 		assert_int_equal(used_of(&p, &pack[i]), 0);
 		assert_true(used_of(&p, &pack[!i]) > 90000);
-		plan_choose(&p, 10, false);
+		plan_choose(&p, 10);
 		assert_int_equal(plan_find(&p, &pack[i])->fate, PACK_GOES);
 		assert_int_equal(plan_find(&p, &pack[i])->since, 77);
 		plan_find(&p, &pack[!i])->fate = PACK_STAYS;
@@ -272,7 +272,7 @@ static void test_choice(void **state)
 			v[i].size = v[i].blobs_bytes = 20 * MIB;
 			v[i].there = true;
 		}
-		plan_choose(&p, cases[k].max_unused, false);
+		plan_choose(&p, cases[k].max_unused);
 		const bool goes[] = {true, cases[k].half, false, false, true, true, cases[k].third};
 		for (size_t i = 0; i < N_OF(v); i++)
 			if ((v[i].fate == PACK_GOES) != goes[i])
@@ -291,7 +291,7 @@ static void test_small(void **state)
 			v[i] = (struct cpack){.size = MIB, .blobs_bytes = MIB, .used = MIB,
 				.indexed = true, .there = true};
 		v[n].size = v[n].used = v[n].blobs_bytes = 3 * MIB;
-		plan_choose(&p, 10, false);
+		plan_choose(&p, 10);
 		assert_int_equal(v[0].fate, n < 32 ? PACK_STAYS : PACK_GOES);
 		assert_int_equal(v[n].fate, PACK_STAYS);
 	}
