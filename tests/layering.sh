@@ -6,7 +6,8 @@
 # 1. includes point downwards only, and a header named *_internal.h stays in its folder;
 # 2. headers of other libraries stand only in the folder that wraps them;
 # 3. every header compiles alone;
-# 4. the engine never prints, exits or aborts.
+# 4. the engine never prints, exits or aborts;
+# 5. ARCHITECTURE.md has one row for each folder.
 set -eu
 root=$1 engine=$(realpath "$2")
 shift 2
@@ -136,6 +137,13 @@ awk '
 			print (part[2] ": the engine calls " name)
 		}
 	}' "$work/symbols" >>"$bad"
+
+echo "5. the table of folders"
+find engine/* fs tools/* -type d -prune | grep -vE '^tools/(bench|completion|package|systemd)$' >"$work/folders"
+while read -r dir; do
+	rows=$(grep -cE "^\| [^|]*\`$dir/\`[^|]*\|" docs/ARCHITECTURE.md || true)
+	[ "$rows" = 1 ] || echo "docs/ARCHITECTURE.md: $rows rows for $dir/ in the table of folders" >>"$bad"
+done <"$work/folders"
 
 if [ -s "$bad" ]; then
 	cat "$bad"
