@@ -138,6 +138,25 @@ static bool same_dimension(const struct target *a, const struct target *b)
 	return a->world == b->world && strcmp(a->dimension, b->dimension) == 0;
 }
 
+/* Is `dir` the folder in trash/ for what is at t, or one above it? */
+static bool is_trash_of(const struct target *dir, const struct target *t)
+{
+	if (dir->place == PLACE_TRASH_DIM)
+		return same_dimension(dir, t);
+	const struct world_tree *tree = dir->tree;
+	for (uint32_t i = 0; i < tree->n_nodes; i++) {
+		const struct world_place *p =
+			tree->node[i].dim < 0 ? NULL : &tree->place[tree->node[i].dim];
+		if (!p || p->live != t->world || strcmp(p->name, t->dimension) != 0)
+			continue;
+		uint32_t n = i;
+		while (n && n != dir->above)
+			n = tree->node[n].parent;
+		return n == dir->above;
+	}
+	return false;
+}
+
 static struct keeper_job job_of(const struct move *m)
 {
 	return (struct keeper_job){.world = m->from.world, .dimension = m->from.dimension,
@@ -204,7 +223,7 @@ static int move_chunk_to_trash(struct move *m, int *r)
 {
 	const struct target *t = &m->from;
 	struct prune_result res = {0};
-	if (!same_dimension(t, &m->dir))
+	if (!is_trash_of(&m->dir, t))
 		return refuse(&m->op, EPERM, m->name,
 			"each world and dimension has its own folder in trash/");
 	if (strcmp(m->name, m->new_name) != 0)
@@ -253,7 +272,7 @@ static int move_region_to_trash(struct move *m, int *r)
 	struct prune_result res = {0};
 	struct prune_chunk v[REGION_SLOTS];
 	struct live_spot spot = {t->world->number, t->dimension, t->rx, t->rz, KIND_REGION};
-	if (!same_dimension(t, &m->dir))
+	if (!is_trash_of(&m->dir, t))
 		return refuse(&m->op, EPERM, m->name,
 			"each world and dimension has its own folder in trash/");
 	if (strcmp(m->name, m->new_name) != 0)
@@ -306,9 +325,11 @@ static int move_back(struct move *m, int *r)
 static int move(struct move *m, int *r)
 {
 	enum place from = m->from.place, to = m->dir.place;
-	if (to == PLACE_TRASH_DIM && (from == PLACE_CHUNK || from == PLACE_PRUNABLE))
+	/* Into trash/ or trash/W: it finds its own folder there. */
+	bool to_trash = to == PLACE_TRASH_DIM || to == PLACE_TRASH_ABOVE;
+	if (to_trash && (from == PLACE_CHUNK || from == PLACE_PRUNABLE))
 		return move_chunk_to_trash(m, r);
-	if (to == PLACE_TRASH_DIM && from == PLACE_REGION && m->from.kind == KIND_REGION)
+	if (to_trash && from == PLACE_REGION && m->from.kind == KIND_REGION)
 		return move_region_to_trash(m, r);
 	if (from == PLACE_TRASH_ITEM && (to == PLACE_REGION || to == PLACE_DIM))
 		return move_back(m, r);
@@ -395,7 +416,7 @@ static int remove_found(struct op *op, const struct target *t, const char *name,
 		*r = keeper_remove(op->fs->keeper, t->world, t->item, &op->cl.e);
 		return 0;
 	case PLACE_CHUNK:
-		return refuse(op, EPERM, name, "to prune a chunk move it to trash/<world>/<dimension>");
+		return refuse(op, EPERM, name, "to prune a chunk move it to trash/");
 	case PLACE_FIXED:
 	case PLACE_PRUNABLE:
 		return refuse(op, EROFS, name, read_only);

@@ -6,7 +6,8 @@
 
 enum place {
 	PLACE_FIXED,	    /* nothing here can be changed: EROFS */
-	PLACE_ABOVE,	    /* directories of worlds, and above, in chunks/live and trash */
+	PLACE_ABOVE,	    /* directories of worlds, and above, in chunks/live */
+	PLACE_TRASH_ABOVE,  /* the same in trash/ */
 	PLACE_DIM,	    /* chunks/live/W/D */
 	PLACE_REGION,	    /* chunks/live/W/D/r.X.Z; its entities and poi by `kind` */
 	PLACE_CHUNK,	    /* a file in it */
@@ -25,6 +26,7 @@ struct target {
 	int slot;	/* CHUNK, PRUNABLE */
 	int64_t item;	/* TRASH_ITEM */
 	int rule;	/* PRUNABLE */
+	uint32_t above; /* TRASH_ABOVE: its number in the tree */
 };
 
 /* Never fails for nodes that are not live: they are PLACE_FIXED. */

@@ -381,12 +381,14 @@ static int name(struct call *cl, struct node n, struct buf *out, struct node *re
 int trash_target(struct call *cl, struct node n, struct target *ret)
 {
 	CLEANUP_AT struct at a = {0};
-	ret->place = PLACE_ABOVE;
 	int r = where(cl, n, &a);
-	if (r < 0 || !a.n.place)
+	if (r < 0)
 		return r;
-	*ret = (struct target){.place = a.item ? PLACE_TRASH_ITEM : PLACE_TRASH_DIM,
-		.world = a.n.place->live, .dimension = a.n.place->name, .item = a.item};
+	if (a.n.place)
+		*ret = (struct target){.place = a.item ? PLACE_TRASH_ITEM : PLACE_TRASH_DIM,
+			.world = a.n.place->live, .dimension = a.n.place->name, .item = a.item};
+	else
+		*ret = (struct target){.place = PLACE_TRASH_ABOVE, .above = a.n.number};
 	ret->tree = TAKE_PTR(a.n.tree);
 	return 0;
 }

@@ -65,9 +65,22 @@ mv -f "$trash/c.3.4.nbt" "$live/r.0.0/"
 [ "$(ls "$trash" | wc -l)" -ge 1 ] || fail "the older one is gone"
 chunks | cmp "$work/before" - || fail "the world is not what it was"
 
+check "into trash/ itself, or the world's folder there: it lands in the dimension's"
+for to in "$mnt/trash" "$mnt/trash/world"; do
+	mv "$live/r.0.0/c.5.5.nbt" "$to/"
+	[ ! -e "$to/c.5.5.nbt" ] || fail "it is in ${to#"$mnt"} as well"
+	[ -f "$trash/c.5.5.nbt" ] || fail "it is not in the dimension's folder"
+	mv "$trash/c.5.5.nbt" "$live/r.0.0/"
+done
+mv "$mnt/chunks/live/world/the_end/r.0.0" "$mnt/trash/"
+[ -n "$(ls "$mnt/trash/world/the_end")" ] || fail "the region is not in the trash"
+mkdir -p "$mnt/chunks/live/world/the_end/r.0.0"
+mv "$mnt/trash/world/the_end/"* "$mnt/chunks/live/world/the_end/r.0.0/"
+chunks | cmp "$work/before" - || fail "the world is not what it was"
+
 check "refused: elsewhere, with another name, by rm"
 for to in "$trash/c.9.9.nbt" "$mnt/trash/world/the_end/c.5.5.nbt" "$live/r.0.0/c.30.30.nbt" \
-	"$live/c.5.5.nbt" "$mnt/trash/c.5.5.nbt"; do
+	"$live/c.5.5.nbt" "$mnt/trash/c.9.9.nbt"; do
 	got=$("$FS_TOOL" rename "$live/r.0.0/c.5.5.nbt" "$to" 0)
 	case $got in EPERM | EROFS | EEXIST) ;; *) fail "to ${to#"$mnt"}: $got" ;; esac
 done
