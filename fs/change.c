@@ -13,6 +13,7 @@
 #include "engine/prune/rules.h"
 #include "fs/chunkinfo.h"
 #include "fs/keeper.h"
+#include "fs/landed.h"
 #include "fs/refuse.h"
 #include "fs/regions.h"
 #include "fs/target.h"
@@ -124,14 +125,20 @@ void change_access(fuse_req_t req, fuse_ino_t ino, int mask)
 
 struct move {
 	struct op op;	 /* the directory it comes from */
-	struct node to;	 /* the directory it goes to, with a reference */
-	struct node src; /* what is moved, with a reference */
+	fuse_ino_t new_parent;
+	struct node to;	  /* the directory it goes to, with a reference */
+	struct found src; /* what is moved, with a reference */
 	struct target from, dir;
 	const char *name, *new_name;
 	bool there; /* something has the new name */
 	bool no_replace;
 	uid_t uid;
 };
+
+static bool is_region(const struct target *t)
+{
+	return t->place == PLACE_REGION && t->kind == KIND_REGION;
+}
 
 static bool same_dimension(const struct target *a, const struct target *b)
 {
@@ -289,6 +296,16 @@ static int move_region_to_trash(struct move *m, int *r)
 	return 0;
 }
 
+/* Into trash/ or trash/W it may be moved as well: it finds its own folder there. */
+static int move_to_trash(struct move *m, int *r)
+{
+	bool region = is_region(&m->from);
+	int sys = region ? move_region_to_trash(m, r) : move_chunk_to_trash(m, r);
+	if (!sys && *r == 0 && (region || m->dir.place == PLACE_TRASH_ABOVE))
+		landed_note(m->op.fs->landed, m->new_parent, m->new_name, &m->src);
+	return sys;
+}
+
 static int move_back(struct move *m, int *r)
 {
 	CLEANUP_ITEM struct trash_item it = {0};
@@ -325,12 +342,9 @@ static int move_back(struct move *m, int *r)
 static int move(struct move *m, int *r)
 {
 	enum place from = m->from.place, to = m->dir.place;
-	/* Into trash/ or trash/W: it finds its own folder there. */
-	bool to_trash = to == PLACE_TRASH_DIM || to == PLACE_TRASH_ABOVE;
-	if (to_trash && (from == PLACE_CHUNK || from == PLACE_PRUNABLE))
-		return move_chunk_to_trash(m, r);
-	if (to_trash && from == PLACE_REGION && m->from.kind == KIND_REGION)
-		return move_region_to_trash(m, r);
+	if ((to == PLACE_TRASH_DIM || to == PLACE_TRASH_ABOVE) &&
+		(is_region(&m->from) || from == PLACE_CHUNK || from == PLACE_PRUNABLE))
+		return move_to_trash(m, r);
 	if (from == PLACE_TRASH_ITEM && (to == PLACE_REGION || to == PLACE_DIM))
 		return move_back(m, r);
 	if (from == PLACE_FIXED)
@@ -344,29 +358,26 @@ static int move(struct move *m, int *r)
 		"chunks move from chunks/live to trash/ (pruned) and back, and nowhere else");
 }
 
-static int find_child(struct call *cl, struct node dir, const char *name, struct node *ret)
+static int find_child(struct call *cl, struct node dir, const char *name, struct found *ret)
 {
-	struct found f = {0};
 	const struct view *v = view_of(dir);
 	if (!v->lookup)
 		return err_set(&cl->e, E_NOTFOUND, 0, "not a directory");
-	int r = v->lookup(cl, dir, span_of(name, strlen(name)), &f);
-	*ret = f.node;
-	return r;
+	return v->lookup(cl, dir, span_of(name, strlen(name)), ret);
 }
 
 static int move_found(struct move *m, int *r)
 {
-	struct node there = {0};
-	*r = target_of(&m->op.cl, m->src, &m->from);
+	struct found there = {0};
+	*r = target_of(&m->op.cl, m->src.node, &m->from);
 	if (*r == 0)
 		*r = target_of(&m->op.cl, m->to, &m->dir);
 	if (*r < 0)
 		return 0;
 	if (find_child(&m->op.cl, m->to, m->new_name, &there) == 0) {
 		m->there = true;
-		nodes_put(m->op.fs->nodes, there.shelf, 1);
-		if (id_of(there) == id_of(m->src))
+		nodes_put(m->op.fs->nodes, there.node.shelf, 1);
+		if (id_of(there.node) == id_of(m->src.node))
 			return 0;
 	}
 	m->op.cl.e = ERR_INIT;
@@ -376,8 +387,8 @@ static int move_found(struct move *m, int *r)
 void change_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 	const char *new_name, unsigned flags)
 {
-	struct move m = {.name = name, .new_name = new_name, .uid = fuse_req_ctx(req)->uid,
-		.no_replace = flags & RENAME_NOREPLACE};
+	struct move m = {.name = name, .new_name = new_name, .new_parent = new_parent,
+		.uid = fuse_req_ctx(req)->uid, .no_replace = flags & RENAME_NOREPLACE};
 	int sys = 0, r;
 	if (flags & ~(unsigned)RENAME_NOREPLACE) {
 		fuse_reply_err(req, EINVAL);
@@ -392,7 +403,7 @@ void change_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino
 		r = find_child(&m.op.cl, m.op.n, name, &m.src);
 		if (r == 0) {
 			sys = move_found(&m, &r);
-			nodes_put(m.op.fs->nodes, m.src.shelf, 1);
+			nodes_put(m.op.fs->nodes, m.src.node.shelf, 1);
 		}
 		nodes_put(m.op.fs->nodes, m.to.shelf, 1);
 	}
@@ -430,17 +441,17 @@ static void with_child(fuse_req_t req, fuse_ino_t parent, const char *name,
 	int (*fn)(struct op *op, const struct target *t, const char *name, int *r))
 {
 	struct op op;
-	struct node child;
+	struct found child = {0};
 	CLEANUP_TARGET struct target t = {0};
 	int sys = 0;
 	if (!op_begin(&op, req, parent))
 		return;
 	int r = find_child(&op.cl, op.n, name, &child);
 	if (r == 0) {
-		r = target_of(&op.cl, child, &t);
+		r = target_of(&op.cl, child.node, &t);
 		if (r == 0)
 			sys = fn(&op, &t, name, &r);
-		nodes_put(op.fs->nodes, child.shelf, 1);
+		nodes_put(op.fs->nodes, child.node.shelf, 1);
 	}
 	int told = op_close(&op, change_failed(&op, r));
 	fuse_reply_err(req, sys ? sys : told);

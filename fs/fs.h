@@ -41,6 +41,7 @@ struct fs {
 	struct keeper *keeper;
 	struct putback *putback;
 	struct writings *writings;
+	struct landed *landed;
 	bool trash_rm;
 	struct sizes *sizes;
 	const struct rules *rules; /* of prunable/, or NULL */

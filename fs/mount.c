@@ -20,6 +20,7 @@
 #include "fs/blobs.h"
 #include "fs/file.h"
 #include "fs/keeper.h"
+#include "fs/landed.h"
 #include "fs/liveregion.h"
 #include "fs/ops.h"
 #include "fs/pruneview.h"
@@ -70,6 +71,7 @@ static void fs_close(struct fs *fs)
 	fscache_free(fs->cache);
 	judges_free(fs->judges);
 	writings_free(fs->writings);
+	landed_free(fs->landed);
 	putback_free(fs->putback);
 	keeper_free(fs->keeper);
 	sizes_free(fs->sizes);
@@ -138,6 +140,8 @@ static int fs_open(struct fs *fs, struct store *s, const struct mount_options *o
 		r = putback_new(&fs->putback, e);
 	if (r == 0 && opt->n_worlds)
 		r = writings_new(&fs->writings, e);
+	if (r == 0 && opt->n_worlds)
+		r = landed_new(&fs->landed, fs->nodes, e);
 	if (r == 0 && opt->rules)
 		r = judges_new(&fs->judges, (unsigned)opt->n_worlds, e);
 	fs->trash_rm = opt->trash_rm;

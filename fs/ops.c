@@ -15,6 +15,7 @@
 #include "engine/base/cleanup.h"
 #include "engine/snapshot/xattrs.h"
 #include "fs/change.h"
+#include "fs/landed.h"
 #include "fs/topview.h"
 
 /* Bring index and list up to date. Nobody reads blobs meanwhile. */
@@ -149,6 +150,8 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		r = op.view->lookup ? op.view->lookup(&op.cl, op.n, span_of(name, strlen(name)), &f)
 				    : err_set(&op.cl.e, E_NOTFOUND, 0, "not a directory");
 	while (op_again(&op, r));
+	if (r == E_NOTFOUND && landed_take(op.fs->landed, parent, name, &f))
+		r = 0;
 	int sys = op_close(&op, r);
 	if (r == E_NOTFOUND && f.ttl > 0) {
 		/* The kernel may remember that there is no such name. */

@@ -67,12 +67,18 @@ chunks | cmp "$work/before" - || fail "the world is not what it was"
 
 check "into trash/ itself, or the world's folder there: it lands in the dimension's"
 for to in "$mnt/trash" "$mnt/trash/world"; do
+	in_it=$(ls "$to" | tr '\n' ' ' | sed 's/ $//')
 	mv "$live/r.0.0/c.5.5.nbt" "$to/"
+	[ -e "$to/c.5.5.nbt" ] || fail "mv would not see that it went there"
 	[ ! -e "$to/c.5.5.nbt" ] || fail "it is in ${to#"$mnt"} as well"
+	[ "$(ls "$to" | tr '\n' ' ')" = "$in_it " ] || fail "it is listed in ${to#"$mnt"}"
 	[ -f "$trash/c.5.5.nbt" ] || fail "it is not in the dimension's folder"
 	mv "$trash/c.5.5.nbt" "$live/r.0.0/"
 done
 mv "$mnt/chunks/live/world/the_end/r.0.0" "$mnt/trash/"
+mv "$live/r.0.0/c.7.5.nbt" "$live/r.0.0/c.8.5.nbt" "$live/r.0.0/c.9.5.nbt" "$mnt/trash/" ||
+	fail "mv of several"
+mv "$trash/c.7.5.nbt" "$trash/c.8.5.nbt" "$trash/c.9.5.nbt" "$live/r.0.0/"
 [ -n "$(ls "$mnt/trash/world/the_end")" ] || fail "the region is not in the trash"
 mkdir -p "$mnt/chunks/live/world/the_end/r.0.0"
 mv "$mnt/trash/world/the_end/"* "$mnt/chunks/live/world/the_end/r.0.0/"
@@ -162,6 +168,7 @@ for _ in 1 2 3; do
 done
 mv "$live/r.0.0" "$trash/"
 [ ! -e "$live/r.0.0" ] || fail "still there"
+[ -d "$trash/r.0.0" ] || fail "mv would not see that it went there"
 [ ! -e "$trash/r.0.0" ] || fail "a region in the trash"
 [ "$(ls "$trash" | grep -c '\.nbt$')" -ge "$n" ] || fail "$(ls "$trash" | wc -l) chunks in the trash, not $n"
 grep -vE '^DIM-1/(region|entities|poi)/r\.0\.0\.mca ' "$work/before" >"$work/want"
