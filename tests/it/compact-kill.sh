@@ -2,6 +2,7 @@
 # kill -9 at random moments of compact: every snapshot stays whole, and the next run goes on.
 #
 # MCFS_KILLS: how many times (15).
+in_memory=yes
 . "${0%/*}/lib.sh"
 kills=${MCFS_KILLS:-15}
 seed=${MCFS_KILL_SEED:-$RANDOM}

@@ -1,5 +1,6 @@
 #!/bin/bash
 # mcfs compact: space comes back, what is kept stays byte for byte, others go on meanwhile.
+in_memory=yes
 . "${0%/*}/lib.sh"
 
 live=$work/live

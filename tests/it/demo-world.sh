@@ -1,5 +1,6 @@
 #!/bin/bash
 # The main job on the demo world: create, play, snapshot, and back to each moment.
+in_memory=yes
 . "${0%/*}/lib.sh"
 . "${0%/*}/history.sh"
 

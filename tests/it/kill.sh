@@ -2,6 +2,7 @@
 # kill -9 at random moments of a snapshot: older snapshots stay whole and the next run goes on.
 #
 # MCFS_KILLS: how many times (20).
+in_memory=yes
 . "${0%/*}/lib.sh"
 kills=${MCFS_KILLS:-20}
 seed=${MCFS_KILL_SEED:-$RANDOM}

@@ -2,6 +2,8 @@
 #
 # Environment: MCFS and MCFS_DEMO_WORLD, the programs under test. A test works below $work, which
 # goes away at the end (KEEP=1 keeps it), and exits 0 (all held), 77 (cannot run here) or else.
+# in_memory=yes before sourcing: about order and contents, not about a disk; where memory has the room,
+# without waiting for one.
 set -euo pipefail
 : "${MCFS:?the mcfs to test}" "${MCFS_DEMO_WORLD:?the mcfs-demo-world to use}"
 
@@ -15,6 +17,13 @@ for name in $(compgen -e MCFS_); do
 	*) unset "$name" ;;
 	esac
 done
+room() { # in KiB, for a test in memory
+	{ df --output=avail /dev/shm && awk '/^MemAvailable/ { print $2 }' /proc/meminfo; } 2>/dev/null |
+		awk 'NR == 1 { next } NR == 2 || $1 < n { n = $1 } END { print n + 0 }'
+}
+if [ "${in_memory:-}" ] && [ -z "${TMPDIR:-}" ] && [ -w /dev/shm ] && [ "$(room)" -gt 4000000 ]; then
+	export TMPDIR=/dev/shm
+fi
 work=$(mktemp -d "${TMPDIR:-/tmp}/mcfs-it.XXXXXX")
 export HOME=$work/home MCFS_CACHE_DIR=$work/cache MCFS_STATE_DIR=$work/state MCFS_CONFIG_DIR=$work/config
 unset XDG_CACHE_HOME XDG_STATE_HOME XDG_CONFIG_HOME

@@ -5,7 +5,7 @@
 #
 # MCFS_FAULTS: how many places of each operation and kind of fault (4); all: every call. MCFS_KILLS: random kills (20).
 # In memory, where there is room: it is about order, not about the disk.
-[ "${TMPDIR:-}" ] || [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
+in_memory=yes
 . "${0%/*}/lib.sh"
 . "${0%/*}/prune-lib.sh"
 : "${MCFS_FAULTS_LIB:?faults.so}"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A server on the world: it holds the lock as Java does, keeps headers in memory and writes them back whole.
 # Refuse refuses, defer waits; afterwards what waited is done, and what was saved meanwhile is kept.
-[ "${TMPDIR:-}" ] || [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
+in_memory=yes
 . "${0%/*}/lib.sh"
 . "${0%/*}/prune-lib.sh"
 : "${MCFS_SERVER_STAND_IN:?server_stand_in}"

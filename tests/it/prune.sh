@@ -2,7 +2,7 @@
 # Pruning by selection and by rule on copies of every world at hand: what stays is as it was, at its place;
 # the parts of a chunk go and come together; the disk has the room that was said; restoring gives back
 # every chunk, byte for byte. Then refusals and what a full disk does. Promises 4 and 5.
-[ "${TMPDIR:-}" ] || [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
+in_memory=yes
 . "${0%/*}/lib.sh"
 . "${0%/*}/prune-lib.sh"
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # The history of a real world, one moment after the other over one live directory.
+in_memory=yes
 . "${0%/*}/lib.sh"
 . "${0%/*}/history.sh"
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Every single world at hand, damaged ones included, comes back byte for byte.
+in_memory=yes
 . "${0%/*}/lib.sh"
 
 worlds=${MCFS_WORLDS:-$MCFS_SOURCE_ROOT/../shared/worlds}
