@@ -20,8 +20,10 @@ const uint8_t ed_dist_extra[30] = {0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 
 	10, 10, 11, 11, 12, 12, 13, 13};
 
 struct heap {
-	uint32_t e[MAX_NODES + 2]; /* from 1; e[len + 1] is UINT32_MAX */
+	uint32_t e[ED_L_CODES + 2]; /* from 1; e[len + 1] is UINT32_MAX */
 	unsigned len;
+	uint16_t used[ED_L_CODES]; /* symbols with a code, ascending */
+	unsigned nused;
 	uint16_t sorted[MAX_NODES + 1]; /* nodes by falling rank, filled from the end */
 	unsigned nsorted;
 	uint16_t dad[MAX_NODES];
@@ -35,88 +37,91 @@ static inline bool goes_first(uint32_t a, uint32_t b)
 	return a <= (b | NODE_MASK);
 }
 
-static inline void sift_down(struct heap *h, unsigned k, uint32_t v)
+/* Put v at k and restore the order below. */
+static inline void sift_down(struct heap *h, unsigned len, unsigned k, uint32_t v)
 {
-	unsigned j = 2 * k;
-	while (j <= h->len) {
+	for (unsigned j = 2 * k; j <= len; j *= 2) {
 		j += goes_first(h->e[j + 1], h->e[j]);
 		if (goes_first(v, h->e[j]))
 			break;
 		h->e[k] = h->e[j];
 		k = j;
-		j *= 2;
 	}
 	h->e[k] = v;
-}
-
-static inline unsigned pop(struct heap *h)
-{
-	unsigned node = h->e[1] & NODE_MASK;
-	uint32_t v = h->e[h->len];
-	h->e[h->len--] = UINT32_MAX;
-	sift_down(h, 1, v);
-	return node;
 }
 
 /* Fill the heap with the symbols in use, at least two, and return the largest. */
 static int heap_fill(struct heap *h, const uint16_t *freq, unsigned elems)
 {
-	int max_code = -1;
-	h->len = 0;
+	unsigned n = 0;
 	for (unsigned i = 0; i < elems; i++) {
-		h->e[h->len + 1] = (uint32_t)freq[i] << FREQ_SHIFT | i;
-		h->len += freq[i] != 0;
-		max_code = freq[i] ? (int)i : max_code;
+		h->used[n] = (uint16_t)i;
+		h->e[n + 1] = (uint32_t)freq[i] << FREQ_SHIFT | i;
+		n += freq[i] != 0;
 	}
-	while (h->len < 2) {
+	int max_code = n ? h->used[n - 1] : -1;
+	while (n < 2) {
 		unsigned node = max_code < 2 ? (unsigned)++max_code : 0;
-		h->e[++h->len] = 1u << FREQ_SHIFT | node;
+		h->used[n++] = (uint16_t)node;
+		h->e[n] = 1u << FREQ_SHIFT | node;
 	}
-	h->e[h->len + 1] = UINT32_MAX;
-	for (unsigned k = h->len / 2; k >= 1; k--)
-		sift_down(h, k, h->e[k]);
+	if (h->used[0] > h->used[1]) { /* 0 was added behind */
+		uint16_t other = h->used[0];
+		h->used[0] = h->used[1];
+		h->used[1] = other;
+	}
+	h->len = h->nused = n;
+	h->e[n + 1] = UINT32_MAX;
+	for (unsigned k = n / 2; k >= 1; k--)
+		sift_down(h, n, k, h->e[k]);
 	return max_code;
 }
 
-/* Join the two rarest nodes until one is left. */
-static void heap_join(struct heap *h, unsigned elems)
+static inline unsigned depth_of(uint32_t e)
 {
-	unsigned node = elems;
-	h->nsorted = 0;
-	do {
-		uint32_t a = h->e[1];
-		unsigned n = pop(h);
-		uint32_t b = h->e[1];
-		unsigned m = b & NODE_MASK;
-		h->sorted[h->nsorted++] = (uint16_t)n;
-		h->sorted[h->nsorted++] = (uint16_t)m;
-		h->dad[n] = h->dad[m] = (uint16_t)node;
-		uint32_t da = a >> NODE_BITS & ((1 << DEPTH_BITS) - 1);
-		uint32_t db = b >> NODE_BITS & ((1 << DEPTH_BITS) - 1);
-		uint32_t depth = (da > db ? da : db) + 1;
-		uint32_t freq = (a >> FREQ_SHIFT) + (b >> FREQ_SHIFT);
-		sift_down(h, 1, freq << FREQ_SHIFT | depth << NODE_BITS | node);
-		node++;
-	} while (h->len >= 2);
-	h->sorted[h->nsorted++] = (uint16_t)(h->e[1] & NODE_MASK);
+	return e >> NODE_BITS & ((1 << DEPTH_BITS) - 1);
 }
 
-/* Code lengths from the tree, root first; too long ones are cut. Returns how many were. */
-static int lengths_from_tree(struct heap *h, int max_code, unsigned max_bits)
+/* Join the two rarest nodes until one is left. Returns the number behind the last node. */
+static unsigned heap_join(struct heap *h, unsigned elems)
+{
+	unsigned node = elems, nsorted = 0, len = h->len;
+	while (len >= 2) {
+		uint32_t a = h->e[1], last = h->e[len];
+		h->e[len--] = UINT32_MAX;
+		sift_down(h, len, 1, last);
+		uint32_t b = h->e[1];
+		h->sorted[nsorted++] = a & NODE_MASK;
+		h->sorted[nsorted++] = b & NODE_MASK;
+		h->dad[a & NODE_MASK] = h->dad[b & NODE_MASK] = (uint16_t)node;
+		uint32_t da = depth_of(a), db = depth_of(b);
+		uint32_t depth = (da > db ? da : db) + 1;
+		uint32_t freq = (a >> FREQ_SHIFT) + (b >> FREQ_SHIFT);
+		sift_down(h, len, 1, freq << FREQ_SHIFT | depth << NODE_BITS | node);
+		node++;
+	}
+	h->nsorted = nsorted;
+	return node;
+}
+
+/* Code lengths from the tree, root first; too long ones are cut. Returns how many were, those of
+ * inner nodes too. */
+static int lengths_from_tree(struct heap *h, unsigned elems, unsigned nodes, unsigned max_bits)
 {
 	int overflow = 0;
 	memset(h->bl_count, 0, sizeof h->bl_count);
-	h->bits[h->sorted[h->nsorted - 1]] = 0;
-	for (unsigned i = h->nsorted - 1; i-- > 0;) {
-		unsigned n = h->sorted[i];
+	h->bits[nodes - 1] = 0;
+	for (unsigned n = nodes - 1; n-- > elems;) {
 		unsigned bits = h->bits[h->dad[n]] + 1u;
-		if (bits > max_bits) {
-			bits = max_bits;
-			overflow++;
-		}
+		overflow += bits > max_bits;
+		h->bits[n] = (uint8_t)(bits > max_bits ? max_bits : bits);
+	}
+	for (unsigned i = 0; i < h->nused; i++) {
+		unsigned n = h->used[i], bits = h->bits[h->dad[n]] + 1u;
+		overflow += bits > max_bits;
+		bits = bits > max_bits ? max_bits : bits;
 		h->bits[n] = (uint8_t)bits;
-		if ((int)n <= max_code)
-			h->bl_count[bits]++;
+		h->bl_count[bits]++;
 	}
 	return overflow;
 }
@@ -155,18 +160,19 @@ static inline unsigned reverse15(unsigned v)
 	return v >> 1;
 }
 
-static void codes_from_lengths(struct ed_tree *t, const uint16_t *bl_count)
+static void codes_from_lengths(struct ed_tree *t, const struct heap *h)
 {
 	unsigned next[ED_MAX_CODE_BITS + 1], code = 0;
 	next[0] = 0;
 	for (unsigned bits = 1; bits <= ED_MAX_CODE_BITS; bits++) {
-		code = (code + bl_count[bits - 1]) << 1;
+		code = (code + h->bl_count[bits - 1]) << 1;
 		next[bits] = code;
 	}
-	for (int i = 0; i <= t->max_code; i++) {
-		unsigned len = t->c[i].len;
-		if (len)
-			t->c[i].code = (uint16_t)(reverse15(next[len]++) >> (15 - len));
+	memset(t->c, 0, sizeof t->c);
+	for (unsigned i = 0; i < h->nused; i++) {
+		unsigned n = h->used[i], len = h->bits[n];
+		t->c[n] = (struct ed_code){
+			(uint16_t)(reverse15(next[len]++) >> (15 - len)), (uint16_t)len};
 	}
 }
 
@@ -180,11 +186,12 @@ static uint32_t sum(const uint16_t *freq, int from, int to)
 
 /* Sizes of the block's data. A symbol that does not occur has frequency 0, even where zlib gives it
  * a code to have two of them. */
-static void sizes(struct ed_tree *t, const uint16_t *freq, enum ed_alphabet a, int elems)
+static void sizes(struct ed_tree *t, const struct heap *h, const uint16_t *freq, enum ed_alphabet a,
+	int elems)
 {
 	uint32_t opt = 0, extra = 0, stat = 0;
-	for (int i = 0; i < elems; i++)
-		opt += (uint32_t)freq[i] * t->c[i].len;
+	for (unsigned i = 0; i < h->nused; i++)
+		opt += (uint32_t)freq[h->used[i]] * h->bits[h->used[i]];
 	if (a == ED_LITLEN) {
 		for (int i = 8; i < 28; i++)
 			extra += (uint32_t)freq[ED_END_BLOCK + 1 + i] * ed_len_extra[i];
@@ -209,13 +216,10 @@ void ed_tree_build(struct ed_tree *t, const uint16_t *freq, enum ed_alphabet a)
 	unsigned elems = elems_of[a], max_bits = max_bits_of[a];
 
 	t->max_code = heap_fill(&h, freq, elems);
-	memset(h.bits, 0, elems);
-	heap_join(&h, elems);
-	int overflow = lengths_from_tree(&h, t->max_code, max_bits);
+	unsigned nodes = heap_join(&h, elems);
+	int overflow = lengths_from_tree(&h, elems, nodes, max_bits);
 	if (overflow)
 		lengths_repair(&h, overflow, t->max_code, max_bits);
-	for (unsigned i = 0; i < elems; i++)
-		t->c[i] = (struct ed_code){0, h.bits[i]};
-	codes_from_lengths(t, h.bl_count);
-	sizes(t, freq, a, (int)elems);
+	codes_from_lengths(t, &h);
+	sizes(t, &h, freq, a, (int)elems);
 }
