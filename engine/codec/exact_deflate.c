@@ -29,6 +29,7 @@ int exact_deflate_new(struct exact_deflate **ret, struct err *e)
 #ifdef __x86_64__
 	d->index.avx2 = __builtin_cpu_supports("avx2");
 #endif
+	ed_block_init(d);
 	*ret = d;
 	return 0;
 }
@@ -110,7 +111,7 @@ static int put_body(
 	d->out = out;
 	d->bit_acc = 0;
 	d->bit_n = 0;
-	d->nsym = 0;
+	ed_block_begin(d);
 	d->in = in.p;
 	d->n = in.n;
 	d->block_start = 0;

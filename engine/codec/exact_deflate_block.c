@@ -11,20 +11,23 @@ enum { DIST_NONE = ED_D_CODES }; /* the "distance code" of a literal */
 static const uint8_t bl_order[ED_BL_CODES] = {
 	16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
 
+enum { COUNT_SHIFT = 24 };
+
 struct dist_entry {
 	uint16_t code;
-	uint8_t len, extra;
+	uint8_t len, total; /* bits of the code; with the extra bits */
+	uint32_t mask;	    /* of the extra bits */
 };
 
 struct block {
-	uint16_t lit_freq[ED_L_CODES], dist_freq[ED_D_CODES], bl_freq[ED_BL_CODES];
+	uint16_t bl_freq[ED_BL_CODES];
 	struct ed_tree lit, dist, bl;
 	uint16_t bl_sym[ED_L_CODES + ED_D_CODES]; /* both trees' lengths, coded */
 	unsigned nbl;
 	int max_bl; /* the last entry of bl_order that is sent */
-	/* Ready for emission: bits of literals and lengths, their number; likewise distances. */
+	/* Ready for emission: for each literal and length the bits, and how many from bit 24 on;
+	 * likewise distances. */
 	uint32_t lit_bits[512];
-	uint8_t lit_n[512];
 	struct dist_entry dist_code[DIST_NONE + 1];
 };
 
@@ -52,19 +55,13 @@ static inline void drain(struct ed_bits *b)
 #define TIMES4(x) TWICE(x), TWICE(x)
 #define TIMES16(x) TIMES4(x), TIMES4(x), TIMES4(x), TIMES4(x)
 #define TIMES64(x) TIMES16(x), TIMES16(x), TIMES16(x), TIMES16(x)
-static const uint8_t dist_codes[257 + 256] = {DIST_NONE, 0, 1, 2, 3, TWICE(4), TWICE(5), TIMES4(6),
+const uint8_t ed_dist_codes[257 + 256] = {DIST_NONE, 0, 1, 2, 3, TWICE(4), TWICE(5), TIMES4(6),
 	TIMES4(7), TIMES4(8), TIMES4(8), TIMES4(9), TIMES4(9), TIMES16(10), TIMES16(11),
 	TIMES16(12), TIMES16(12), TIMES16(13), TIMES16(13), TIMES64(14), TIMES64(15),
 	/* from 257 on; the first two are never used */
 	0, 0, 16, 17, TWICE(18), TWICE(19), TIMES4(20), TIMES4(21), TIMES4(22), TIMES4(22),
 	TIMES4(23), TIMES4(23), TIMES16(24), TIMES16(25), TIMES16(26), TIMES16(26), TIMES16(27),
 	TIMES16(27), TIMES64(28), TIMES64(29)};
-
-static inline unsigned dist_code(unsigned dist)
-{
-	unsigned far = 257 + ((dist - 1) >> 7);
-	return dist_codes[dist <= 256 ? dist : far];
-}
 
 /* For every length code but the last the number of lengths it stands for is 1 << extra bits; length
  * 258 has a code of its own. `first` is counted from the length 3. */
@@ -78,34 +75,23 @@ static inline struct len_range len_range(unsigned code, unsigned first)
 	return (struct len_range){first, code == 27 ? 255 : end};
 }
 
-static void count(struct block *b, const uint32_t *sym, unsigned n)
+void ed_block_init(struct exact_deflate *d)
 {
-	uint16_t f[2][512] = {0}, df[2][DIST_NONE + 1] = {0};
-	unsigned i = 0;
-	for (; i + 2 <= n; i += 2) {
-		f[0][sym[i] & 511]++;
-		df[0][dist_code(sym[i] >> 16)]++;
-		f[1][sym[i + 1] & 511]++;
-		df[1][dist_code(sym[i + 1] >> 16)]++;
-	}
-	if (i < n) {
-		f[0][sym[i] & 511]++;
-		df[0][dist_code(sym[i] >> 16)]++;
-	}
-	for (i = 0; i < 256; i++)
-		b->lit_freq[i] = (uint16_t)(f[0][i] + f[1][i]);
-	b->lit_freq[ED_END_BLOCK] = 1;
 	unsigned at = 0;
 	for (unsigned code = 0; code < 29; code++) {
 		struct len_range r = len_range(code, at);
-		unsigned sum = 0;
-		for (i = r.first; i < r.end; i++)
-			sum += f[0][256 + i] + f[1][256 + i];
-		b->lit_freq[ED_END_BLOCK + 1 + code] = (uint16_t)sum;
+		memset(d->len_code + r.first, (int)code, r.end - r.first);
 		at = r.end;
 	}
-	for (i = 0; i < ED_D_CODES; i++)
-		b->dist_freq[i] = (uint16_t)(df[0][i] + df[1][i]);
+	ed_block_begin(d);
+}
+
+void ed_block_begin(struct exact_deflate *d)
+{
+	d->nsym = 0;
+	memset(d->lit_freq, 0, sizeof d->lit_freq);
+	memset(d->dist_freq, 0, sizeof d->dist_freq);
+	d->lit_freq[ED_END_BLOCK] = 1;
 }
 
 /* Run-length code the lengths of a tree's codes: b->bl_sym gets codes of the bit length alphabet,
@@ -142,10 +128,10 @@ static void code_lengths(struct block *b, const struct ed_tree *t)
 
 /* Both trees and the one that codes their lengths. Returns the size of the block in bits without
  * its three header bits. */
-static uint32_t build(struct block *b)
+static uint32_t build(struct block *b, const struct exact_deflate *d)
 {
-	ed_tree_build(&b->lit, b->lit_freq, ED_LITLEN);
-	ed_tree_build(&b->dist, b->dist_freq, ED_DIST);
+	ed_tree_build(&b->lit, d->lit_freq, ED_LITLEN);
+	ed_tree_build(&b->dist, d->dist_freq, ED_DIST);
 	memset(b->bl_freq, 0, sizeof b->bl_freq);
 	b->nbl = 0;
 	code_lengths(b, &b->lit);
@@ -180,10 +166,8 @@ static void put_trees(struct block *b, struct ed_bits *bits)
 /* The tables of put_symbols(), from codes of literals and lengths, and of distances. */
 static void emission_tables(struct block *b, const struct ed_code *lit, const struct ed_code *dist)
 {
-	for (unsigned i = 0; i < 256; i++) {
-		b->lit_bits[i] = lit[i].code;
-		b->lit_n[i] = (uint8_t)lit[i].len;
-	}
+	for (unsigned i = 0; i < 256; i++)
+		b->lit_bits[i] = lit[i].code | (uint32_t)lit[i].len << COUNT_SHIFT;
 	unsigned at = 0;
 	for (unsigned code = 0; code < 29; code++) {
 		struct len_range r = len_range(code, at);
@@ -191,15 +175,14 @@ static void emission_tables(struct block *b, const struct ed_code *lit, const st
 		at = r.end;
 		if (c.len == 0)
 			continue; /* does not occur */
-		for (unsigned i = r.first; i < r.end; i++) {
-			b->lit_bits[256 + i] = c.code | (i - r.first) << c.len;
-			b->lit_n[256 + i] = (uint8_t)(c.len + ed_len_extra[code]);
-		}
+		uint32_t bits = c.code | (c.len + (uint32_t)ed_len_extra[code]) << COUNT_SHIFT;
+		for (unsigned i = r.first; i < r.end; i++)
+			b->lit_bits[256 + i] = bits + ((i - r.first) << c.len);
 	}
 	for (unsigned i = 0; i < ED_D_CODES; i++)
-		b->dist_code[i] = (struct dist_entry){
-			dist[i].code, (uint8_t)dist[i].len, ed_dist_extra[i]};
-	b->dist_code[DIST_NONE] = (struct dist_entry){0, 0, 0};
+		b->dist_code[i] = (struct dist_entry){dist[i].code, (uint8_t)dist[i].len,
+			(uint8_t)(dist[i].len + ed_dist_extra[i]), (1u << ed_dist_extra[i]) - 1};
+	b->dist_code[DIST_NONE] = (struct dist_entry){0, 0, 0, 0};
 }
 
 static void put_symbols(const struct block *b, struct ed_bits *out, const uint32_t *sym, unsigned n,
@@ -207,11 +190,11 @@ static void put_symbols(const struct block *b, struct ed_bits *out, const uint32
 {
 	struct ed_bits bits = *out;
 	for (unsigned i = 0; i < n; i++) {
-		unsigned lc = sym[i] & 511, dist = sym[i] >> 16;
-		struct dist_entry dc = b->dist_code[dist_code(dist)];
-		uint64_t far = (dist - 1) & ((1u << dc.extra) - 1);
-		put(&bits, b->lit_bits[lc], b->lit_n[lc]);
-		put(&bits, dc.code | far << dc.len, dc.len + dc.extra);
+		uint32_t lit = b->lit_bits[sym[i] & 511], dist = sym[i] >> 16;
+		const struct dist_entry *dc = &b->dist_code[ed_dist_code(dist)];
+		uint64_t far = (dist - 1) & dc->mask;
+		put(&bits, lit & ((1u << COUNT_SHIFT) - 1), lit >> COUNT_SHIFT);
+		put(&bits, dc->code | far << dc->len, dc->total);
 		drain(&bits);
 	}
 	put(&bits, eob.code, eob.len);
@@ -282,8 +265,7 @@ int ed_block_flush(struct exact_deflate *d, size_t top, size_t end, bool last, s
 	struct ed_bits bits;
 
 	ed_slide(d, top);
-	count(&b, d->sym, d->nsym);
-	uint32_t dyn = (build(&b) + 3 + 7) >> 3;
+	uint32_t dyn = (build(&b, d) + 3 + 7) >> 3;
 	uint32_t fixed = (b.lit.stat_len + b.dist.stat_len + 3 + 7) >> 3;
 	uint32_t best = fixed <= dyn ? fixed : dyn;
 	size_t stored = end - d->block_start;
@@ -308,7 +290,7 @@ int ed_block_flush(struct exact_deflate *d, size_t top, size_t end, bool last, s
 		put_symbols(&b, &bits, d->sym, d->nsym, b.lit.c[ED_END_BLOCK]);
 	}
 	bits_close(d, &bits);
-	d->nsym = 0;
+	ed_block_begin(d);
 	d->block_start = end;
 	return 0;
 }

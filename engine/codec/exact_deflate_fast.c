@@ -72,9 +72,9 @@ int ed_parse_fast(struct exact_deflate *d, const struct ed_limits *l, struct err
 				m = search(d, l, pos, head);
 		}
 		if (m.len < ED_MIN_MATCH) {
-			d->sym[d->nsym++] = d->in[pos++];
+			ed_put_literal(d, d->in[pos++]);
 		} else {
-			d->sym[d->nsym++] = ed_sym_match(m.len, m.dist);
+			ed_put_match(d, m.len, m.dist);
 			size_t end = pos + m.len;
 			if (m.len <= l->lazy && d->n - end >= ED_MIN_MATCH)
 				while (++pos < end)

@@ -47,12 +47,6 @@ struct ed_limits {
 	uint16_t chain; /* chain entries looked at */
 };
 
-/* A symbol: low 9 bits are a literal or 256 + (length - 3); the high 16 are the distance or 0. */
-static inline uint32_t ed_sym_match(unsigned len, unsigned dist)
-{
-	return (uint32_t)dist << 16 | (256 + len - ED_MIN_MATCH);
-}
-
 /* A Huffman code: bit-reversed code and its length. */
 struct ed_code {
 	uint16_t code, len;
@@ -115,7 +109,11 @@ struct exact_deflate {
 	uint64_t bit_acc; /* bits of the last, unfinished byte */
 	unsigned bit_n;
 	unsigned nsym;
+	/* The symbols of the block: low 9 bits are a literal or 256 + (length - 3); the high 16 are
+	 * the distance or 0. And how often each code occurs. */
 	uint32_t sym[ED_BLOCK_SYMBOLS + 1];
+	uint16_t lit_freq[ED_L_CODES + 2], dist_freq[ED_D_CODES + 2];
+	uint8_t len_code[256]; /* by length - 3 */
 	const uint8_t *in;
 	size_t n;
 	size_t block_start;
@@ -201,6 +199,35 @@ static inline void ed_slide(struct exact_deflate *d, size_t pos)
 enum ed_alphabet { ED_LITLEN, ED_DIST, ED_BITLEN };
 void ed_tree_build(struct ed_tree *t, const uint16_t *freq, enum ed_alphabet a);
 extern const uint8_t ed_len_extra[29], ed_dist_extra[30];
+
+/* Make a new `struct exact_deflate` ready for symbols. */
+void ed_block_init(struct exact_deflate *d);
+/* Forget the symbols that were collected. */
+void ed_block_begin(struct exact_deflate *d);
+
+/* Distance codes: by distance up to 256, then by (distance - 1) / 128. */
+extern const uint8_t ed_dist_codes[257 + 256];
+
+static inline unsigned ed_dist_code(unsigned dist)
+{
+	unsigned far = 257 + ((dist - 1) >> 7), is_far = dist > 256;
+	return ed_dist_codes[dist +
+			     ((far - dist) & -is_far)]; /* not a branch: nobody can predict it */
+}
+
+static inline void ed_put_literal(struct exact_deflate *d, uint8_t byte)
+{
+	d->sym[d->nsym++] = byte;
+	d->lit_freq[byte]++;
+}
+
+static inline void ed_put_match(struct exact_deflate *d, unsigned len, unsigned dist)
+{
+	len -= ED_MIN_MATCH;
+	d->sym[d->nsym++] = (uint32_t)dist << 16 | (256 + len);
+	d->lit_freq[ED_END_BLOCK + 1 + d->len_code[len]]++;
+	d->dist_freq[ed_dist_code(dist)]++;
+}
 
 /* Write the collected symbols as one block that covers the input from block_start to `end`.
  * `top` is the position at the top of zlib's loop. */

@@ -292,19 +292,18 @@ static inline bool match_possible(const struct parse *s, size_t pos)
 	       ed_is_run(ed_load32(s->in + pos));
 }
 
-static inline int put_symbol(
-	const struct parse *s, uint32_t sym, size_t top, size_t end, struct err *e)
+/* End the block when it is full; `top` and `end` as in ed_block_flush(). */
+static inline int end_full(const struct parse *s, size_t top, size_t end, struct err *e)
 {
-	struct exact_deflate *d = s->d;
-	d->sym[d->nsym++] = sym;
-	if (d->nsym < ED_BLOCK_SYMBOLS || top == s->n)
+	if (s->d->nsym < ED_BLOCK_SYMBOLS || top == s->n)
 		return 0;
-	return ed_block_flush(d, top, end, false, e);
+	return ed_block_flush(s->d, top, end, false, e);
 }
 
 static inline int put_literal(const struct parse *s, size_t pos, struct err *e)
 {
-	return put_symbol(s, s->in[pos], pos + 1, pos + 1, e);
+	ed_put_literal(s->d, s->in[pos]);
+	return end_full(s, pos + 1, pos + 1, e);
 }
 
 /* Put literals up to where a match is possible, `stop`, or the last but one that fits the block. */
@@ -315,8 +314,11 @@ static inline size_t put_literals(const struct parse *s, size_t pos, size_t stop
 	if (stop > pos + room)
 		stop = pos + room;
 	uint32_t *sym = d->sym + d->nsym;
-	while (pos < stop && !match_possible(s, pos))
-		*sym++ = s->in[pos++];
+	while (pos < stop && !match_possible(s, pos)) {
+		uint8_t byte = s->in[pos++];
+		*sym++ = byte;
+		d->lit_freq[byte]++;
+	}
 	d->nsym = (unsigned)(sym - d->sym);
 	return pos;
 }
@@ -341,7 +343,8 @@ static inline int put_next(const struct parse *s, size_t *ppos, struct err *e)
 	if (m.len < ED_MIN_MATCH)
 		r = put_literal(s, pos++, e);
 	else {
-		r = put_symbol(s, ed_sym_match(m.len, m.dist), pos + 1, pos + m.len, e);
+		ed_put_match(s->d, m.len, m.dist);
+		r = end_full(s, pos + 1, pos + m.len, e);
 		pos += m.len;
 	}
 	*ppos = pos;
