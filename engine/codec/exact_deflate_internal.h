@@ -17,6 +17,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
+
 #include "engine/codec/exact_deflate.h"
 
 /* The constants of the format and of zlib at windowBits 15, memLevel 8. */
@@ -78,29 +82,36 @@ struct ed_run {
 };
 
 enum {
-	ED_RING = 65536, /* positions the index remembers */
+	/* Positions the index has room for; a window of them is kept when it moves on. */
+	ED_ROOM = 3 * ED_WINDOW,
 	ED_HASH4_BITS = 15,
-	ED_RUN_RING = ED_RING / 4,
-	/* Positions indexed ahead in one go. Window, this, and the search's own look ahead fit in
-	 * the ring. */
-	ED_AHEAD = 4096
+	ED_HASH4_LOW = 0x9E35, /* multipliers of its two halves */
+	ED_HASH4_HIGH = 0x79B1,
+	ED_RUN_RING = 65536 / 4,
+	/* Positions indexed ahead in one go, and what one call may enter at most: the end of a long
+	 * run may come first, and another run begin in the last place. */
+	ED_AHEAD = 4096,
+	ED_AHEAD_MOST = 3 * ED_AHEAD + 8
 };
 
 /* What was seen where. "Seen" values are positions modulo 65536, counted on from call to call, so
  * that the tables need no clearing; ed_index_more() keeps values from becoming ambiguous. The
- * arrays by position hold what the tables held when the position was entered. */
+ * arrays by position, which begin with that of `origin`, hold what the tables held when the
+ * position was entered. */
 struct ed_index {
-	uint32_t seen3[ED_HASH_SIZE];	    /* by zlib's hash: position << 16 | count */
+	uint32_t seen3[ED_HASH_SIZE];	    /* by zlib's hash: count << 16 | position */
 	uint16_t seen4[1 << ED_HASH4_BITS]; /* by a hash of 4 bytes: position */
-	uint32_t at3[ED_RING];		    /* as seen3; the count is the ordinal */
-	uint16_t back4[ED_RING];	    /* distance to the last with the same 4-byte hash */
+	uint32_t at3[ED_ROOM];		    /* as seen3; the count is the ordinal */
+	uint16_t back4[ED_ROOM];	    /* distance to the last with the same 4-byte hash */
 	struct ed_run run[ED_RUN_RING];	    /* by number modulo ring */
 	uint32_t last_run[256];		    /* by byte: number of the last run, plus 1 */
 	uint32_t nruns;
 	uint32_t cursor; /* the first run that ends behind what was parsed */
 	uint32_t swept;	 /* seen positions are no older than this less 32768 */
 	uint32_t base;	 /* what is added to input positions; reduced modulo 65536 when stored */
+	size_t origin;	 /* the input position at3[0] and back4[0] are of */
 	size_t end;	 /* positions before it are entered */
+	size_t run_end;	 /* 0, or the end of a long run that `end` is in */
 	bool avx2;	 /* the processor has it */
 };
 
@@ -160,7 +171,8 @@ static inline unsigned ed_hash3_of(uint32_t v)
 
 static inline unsigned ed_hash4(uint32_t v)
 {
-	return (uint16_t)((v & 0xffff) * 0x9E35u + (v >> 16) * 0x79B1u) >> (16 - ED_HASH4_BITS);
+	uint32_t sum = (v & 0xffff) * ED_HASH4_LOW + (v >> 16) * ED_HASH4_HIGH;
+	return (uint16_t)sum >> (16 - ED_HASH4_BITS);
 }
 
 /* The first byte that is not zero. */
@@ -173,6 +185,15 @@ static inline unsigned ed_first_byte(uint64_t v)
 static inline unsigned ed_common(const uint8_t *a, const uint8_t *b, unsigned max)
 {
 	unsigned i = 0;
+#ifdef __SSE2__
+	for (; i + 16 <= max; i += 16) {
+		__m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(a + i)),
+			_mm_loadu_si128((const __m128i *)(b + i)));
+		unsigned diff = ~(unsigned)_mm_movemask_epi8(same) & 0xffff;
+		if (diff)
+			return i + (unsigned)__builtin_ctz(diff);
+	}
+#endif
 	for (; i + 8 <= max; i += 8) {
 		uint64_t diff = ed_load64(a + i) ^ ed_load64(b + i);
 		if (diff)
@@ -238,8 +259,9 @@ void ed_bits_finish(struct exact_deflate *d);
 
 /* Begin a new input; all that was seen is forgotten. */
 void ed_index_reset(struct ed_index *x);
-/* Enter some more positions; needs three bytes after each. */
-void ed_index_more(struct ed_index *x, const uint8_t *in, size_t n);
+/* Enter some more positions, at most ED_AHEAD_MOST. Those more than a window before `pos` are
+ * forgotten. */
+void ed_index_more(struct ed_index *x, const uint8_t *in, size_t n, size_t pos);
 
 /* Four equal bytes? */
 static inline bool ed_is_run(uint32_t v)

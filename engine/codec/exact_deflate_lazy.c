@@ -30,24 +30,30 @@ struct query {
 
 /* A query is passed by value to what is not inlined, so that it can live in registers. */
 
+/* The ordinal of an entered position in its three-byte chain. */
+static inline uint16_t ord_of(const struct parse *s, size_t pos)
+{
+	return (uint16_t)(s->x->at3[pos - s->x->origin] >> 16);
+}
+
 /* How many chain entries zlib has looked at when it comes to the one at this distance. Positions
  * within a run have no ordinal of their own, but the third last of a run has; `lead` is how far
  * ahead that is. */
 static inline unsigned entries_to(
 	const struct parse *s, const struct query *q, uint32_t dist, unsigned lead)
 {
-	return (uint16_t)(q->ord - s->x->at3[(q->pos - dist + lead) % ED_RING] + lead);
+	return (uint16_t)(q->ord - ord_of(s, q->pos - dist + lead) + lead);
 }
 
 static inline uint32_t back4(const struct parse *s, size_t pos)
 {
-	return s->x->back4[pos % ED_RING];
+	return s->x->back4[pos - s->x->origin];
 }
 
-/* Never 0, though what came full circle may lie a whole ring back. */
+/* Never 0, though what came full circle may lie 65,536 back. */
 static inline uint32_t back3(const struct parse *s, size_t pos)
 {
-	uint32_t seen = s->x->at3[pos % ED_RING] >> 16;
+	uint32_t seen = s->x->at3[pos - s->x->origin];
 	return 1 + (uint32_t)(uint16_t)(s->x->base + (uint32_t)pos - seen - 1);
 }
 
@@ -73,8 +79,7 @@ static __attribute__((noinline)) struct match search_slowly(
 	uint32_t dist = back3(s, q->pos);
 	while (dist <= q->reach) {
 		unsigned entries = entries_to(s, q, dist, 0);
-		if (entries > q->limit ||
-			(dist == ED_MAX_DIST && !edge_usable(s, q->pos, entries)))
+		if (entries > q->limit || (dist == ED_MAX_DIST && !edge_usable(s, q->pos, entries)))
 			break;
 		unsigned len = ed_common(q->p - dist, q->p, q->max);
 		if (len > m.len && len > ED_MIN_MATCH) {
@@ -87,18 +92,42 @@ static __attribute__((noinline)) struct match search_slowly(
 	return m;
 }
 
-/* The nearest match of three bytes. */
-static inline struct match search3(const struct parse *s, const struct query *q)
+static inline uint32_t reach3_of(size_t pos)
 {
-	uint32_t reach = q->reach < ED_TOO_FAR ? q->reach : ED_TOO_FAR;
-	for (uint32_t dist = back3(s, q->pos); dist <= reach; dist += back3(s, q->pos - dist)) {
-		if (entries_to(s, q, dist, 0) > q->limit)
+	return pos > ED_TOO_FAR ? ED_TOO_FAR : (uint32_t)pos - 1;
+}
+
+/* Four bytes, of which only the first three matter. */
+static inline uint32_t load24(const uint8_t *p)
+{
+	return ed_load32(p) << 8;
+}
+
+/* The nearest match of `three`, the bytes at pos. */
+static inline struct match search3_at(const struct parse *s, size_t pos, uint32_t three)
+{
+	const uint8_t *p = s->in + pos;
+	uint32_t reach = reach3_of(pos);
+	uint16_t ord = ord_of(s, pos);
+	for (uint32_t dist = back3(s, pos); dist <= reach; dist += back3(s, pos - dist)) {
+		if ((uint16_t)(ord - ord_of(s, pos - dist)) > s->l.chain)
 			break;
-		const uint8_t *c = q->p - dist;
-		if (c[0] == q->p[0] && c[1] == q->p[1] && c[2] == q->p[2])
+		if (load24(p - dist) == three)
 			return (struct match){ED_MIN_MATCH, dist};
 	}
 	return (struct match){ED_MIN_MATCH - 1, 0};
+}
+
+/* For a position that has four bytes. */
+static inline struct match search3(const struct parse *s, size_t pos)
+{
+	return search3_at(s, pos, load24(s->in + pos));
+}
+
+/* For the last position that has three. */
+static __attribute__((noinline)) struct match search_last(const struct parse *s, size_t pos)
+{
+	return search3_at(s, pos, ed_load32(s->in + pos - 1) & ~0xffu);
 }
 
 /* Leave the runs behind that end at or before pos. */
@@ -125,22 +154,20 @@ static const struct ed_run *run_before(const struct ed_index *x, const struct ed
 /* The same for a position that has `ahead` bytes of the run r ahead, by the list of runs. Of an
  * earlier run only one position can give the longest match: the one with as much of the run ahead
  * as there is here, or its start if it is shorter. Stops at a match of `enough`. */
-static __attribute__((noinline)) struct match search_runs(const struct parse *s,
-	struct query query, struct match m, const struct ed_run *r, unsigned ahead, unsigned enough)
+static __attribute__((noinline)) struct match search_runs(const struct parse *s, struct query query,
+	struct match m, const struct ed_run *r, unsigned ahead, unsigned enough)
 {
 	const struct query *q = &query;
 	unsigned want = ahead < q->nice ? ahead : q->nice;
 	size_t lowest = q->pos - q->reach;
 	while (m.len < enough && (r = run_before(s->x, r))) {
 		size_t c = r->end - r->start > want ? r->end - want : r->start;
-		unsigned entries = (uint16_t)(q->ord - r->ord) - (unsigned)(c - r->start);
-		bool last = false;
+		bool last = c < lowest;
+		if (last)
+			c = lowest;
+		unsigned entries = (uint16_t)(q->ord - r->ord - (uint32_t)(c - r->start));
 		if (entries > q->limit) {
 			c += entries - q->limit;
-			last = true;
-		}
-		if (c < lowest) {
-			c = lowest;
 			last = true;
 		}
 		if (c + 4 > r->end)
@@ -166,9 +193,8 @@ static __attribute__((noinline)) struct match search_runs(const struct parse *s,
 static inline __attribute__((always_inline)) struct match search4(const struct parse *s,
 	const struct query *q, struct match m, const struct ed_run *r, unsigned lead)
 {
-	uint32_t first = ed_load32(q->p), tail;
+	uint32_t first = ed_load32(q->p), behind = ed_load32(q->p + lead), tail;
 	unsigned k = lead, tail_at = lead, steps = q->limit + 8;
-	const uint16_t *back = s->x->back4;
 	if (m.len > ED_MIN_MATCH) {
 		tail_at = m.len - ED_MIN_MATCH;
 		if (!ed_is_run(ed_load32(q->p + tail_at)))
@@ -178,16 +204,16 @@ static inline __attribute__((always_inline)) struct match search4(const struct p
 			k = tail_at - 1;
 	}
 	tail = ed_load32(q->p + tail_at);
-	/* `at` is where in the ring the chain is: behind the candidate by k. */
-	uint16_t at = (uint16_t)(q->pos + k), step = back[at];
-	uint32_t dist = step;
-	while (dist <= q->reach) {
-		const uint8_t *c = q->p - dist;
-		at = (uint16_t)(at - step);
-		step = back[at];
-		if (ed_load32(c + tail_at) == tail && ed_load32(c) == first) {
-			unsigned len = 4 + ed_common(c + 4, q->p + 4, q->max - 4);
+	/* Distances are negative here, to be added to `chain` and `c`. */
+	const uint16_t *chain = s->x->back4 + (q->pos - s->x->origin) + k;
+	const uint8_t *c = q->p + tail_at;
+	ptrdiff_t at = -(ptrdiff_t)*chain, lowest = -(ptrdiff_t)q->reach;
+	while (at >= lowest) {
+		ptrdiff_t step = chain[at];
+		if (ed_load32(c + at) == tail && ed_load32(q->p + at) == first) {
+			unsigned len = 4 + ed_common(q->p + 4 + at, q->p + 4, q->max - 4);
 			if (len > m.len) {
+				uint32_t dist = (uint32_t)-at;
 				unsigned entries = entries_to(s, q, dist, lead);
 				if (entries > q->limit ||
 					(dist == ED_MAX_DIST && !edge_usable(s, q->pos, entries)))
@@ -196,15 +222,20 @@ static inline __attribute__((always_inline)) struct match search4(const struct p
 				if (len >= q->nice)
 					break;
 				tail_at = len - ED_MIN_MATCH;
-				tail = ed_load32(q->p + tail_at);
-				uint32_t other = back4(s, q->pos + tail_at);
-				if (!ed_is_run(tail) && other > dist + step) {
-					at = (uint16_t)(q->pos + tail_at - dist);
-					step = (uint16_t)(other - dist);
+				c = q->p + tail_at;
+				tail = ed_load32(c);
+				ptrdiff_t other = back4(s, q->pos + tail_at);
+				if (!ed_is_run(tail) & (other > step - at)) {
+					chain = s->x->back4 + (q->pos - s->x->origin) + tail_at;
+					step = other + at;
 				}
 			}
 		}
-		dist += step;
+		/* Chains of what follows a run are long, and most of them beyond the limit. */
+		if (r && ed_load32(q->p + at + lead) == behind &&
+			entries_to(s, q, (uint32_t)-at, lead) > q->limit)
+			break;
+		at -= step;
 		if (--steps == 0)
 			return r ? search_runs(s, *q, m, r, lead + 3, q->nice)
 				 : search_slowly(s, *q, m);
@@ -243,22 +274,25 @@ static inline struct query ask(const struct parse *s, size_t pos, unsigned best)
 	q.nice = s->l.nice < q.max ? s->l.nice : q.max;
 	q.limit = best >= s->l.good ? s->l.chain >> 2 : s->l.chain;
 	q.reach = reach_of(pos);
-	q.ord = (uint16_t)s->x->at3[pos % ED_RING];
+	q.ord = ord_of(s, pos);
 	return q;
 }
 
-/* The match zlib would take at pos if there was none before. */
+/* Can there be a match of four bytes or more at pos? One branch, on purpose. */
+static inline bool four_possible(const struct parse *s, size_t pos)
+{
+	return (back4(s, pos) <= reach_of(pos)) | ed_is_run(ed_load32(s->in + pos));
+}
+
+/* The match zlib would take at pos, which has four bytes, if there was none before. */
 static struct match search_first(const struct parse *s, size_t pos)
 {
 	struct match m = {ED_MIN_MATCH - 1, 0};
-	struct query q = ask(s, pos, m.len);
-	if (q.max > ED_MIN_MATCH) {
-		if (ed_is_run(ed_load32(q.p)))
-			m = search_run(s, q, m);
-		else if (back4(s, pos) <= q.reach)
-			m = search4(s, &q, m, NULL, 0);
+	if (four_possible(s, pos)) {
+		struct query q = ask(s, pos, m.len);
+		m = ed_is_run(ed_load32(q.p)) ? search_run(s, q, m) : search4(s, &q, m, NULL, 0);
 	}
-	return m.len < ED_MIN_MATCH ? search3(s, &q) : m;
+	return m.len < ED_MIN_MATCH ? search3(s, pos) : m;
 }
 
 /* Can there be a match at pos that is longer than `best`, which is 3 or more? */
@@ -268,8 +302,8 @@ static inline bool better_possible(const struct parse *s, size_t pos, unsigned b
 		return false;
 	size_t tail = pos + best - ED_MIN_MATCH;
 	uint32_t reach = reach_of(pos);
-	return (back4(s, tail) <= reach || ed_is_run(ed_load32(s->in + tail))) &&
-	       (best == ED_MIN_MATCH || back4(s, tail - 1) <= reach ||
+	return ((back4(s, tail) <= reach) | ed_is_run(ed_load32(s->in + tail))) &
+	       ((best == ED_MIN_MATCH) | (back4(s, tail - 1) <= reach) |
 		       ed_is_run(ed_load32(s->in + tail - 1)));
 }
 
@@ -281,15 +315,6 @@ static struct match search_better(const struct parse *s, size_t pos, unsigned be
 	if (ed_is_run(ed_load32(q.p)))
 		return search_run(s, q, m);
 	return search4(s, &q, m, NULL, 0);
-}
-
-/* Can there be a match at pos at all? It has four bytes and is not 0. One branch, on purpose. */
-static inline bool match_possible(const struct parse *s, size_t pos)
-{
-	uint32_t reach = reach_of(pos);
-	uint32_t reach3 = reach < ED_TOO_FAR ? reach : ED_TOO_FAR;
-	return (back3(s, pos) <= reach3) | (back4(s, pos) <= reach) |
-	       ed_is_run(ed_load32(s->in + pos));
 }
 
 /* End the block when it is full; `top` and `end` as in ed_block_flush(). */
@@ -306,15 +331,21 @@ static inline int put_literal(const struct parse *s, size_t pos, struct err *e)
 	return end_full(s, pos + 1, pos + 1, e);
 }
 
-/* Put literals up to where a match is possible, `stop`, or the last but one that fits the block. */
-static inline size_t put_literals(const struct parse *s, size_t pos, size_t stop)
+/* Put literals up to where a match of four bytes is possible, `stop`, the last but one that fits
+ * the block, or a match of three bytes, which is left in *m. */
+static inline size_t put_literals(const struct parse *s, size_t pos, size_t stop, struct match *m)
 {
 	struct exact_deflate *d = s->d;
 	size_t room = ED_BLOCK_SYMBOLS - 1 - d->nsym;
 	if (stop > pos + room)
 		stop = pos + room;
 	uint32_t *sym = d->sym + d->nsym;
-	while (pos < stop && !match_possible(s, pos)) {
+	while (pos < stop && !four_possible(s, pos)) {
+		if (back3(s, pos) <= reach3_of(pos)) {
+			*m = search3(s, pos);
+			if (m->len == ED_MIN_MATCH)
+				break;
+		}
 		uint8_t byte = s->in[pos++];
 		*sym++ = byte;
 		d->lit_freq[byte]++;
@@ -323,14 +354,16 @@ static inline size_t put_literals(const struct parse *s, size_t pos, size_t stop
 	return pos;
 }
 
-/* Put what zlib puts next: a match, after the literals by which it was put off, or a literal. */
-static inline int put_next(const struct parse *s, size_t *ppos, struct err *e)
+/* Put what zlib puts next: a match, after the literals by which it was put off, or a literal. `m`
+ * is the match at the position, if it was looked for. */
+static inline int put_next(const struct parse *s, size_t *ppos, struct match m, struct err *e)
 {
 	size_t pos = *ppos;
-	struct match m = {0, 0};
 	int r = 0;
-	if (s->n - pos >= ED_MIN_MATCH)
+	if (m.len < ED_MIN_MATCH && s->n - pos > ED_MIN_MATCH)
 		m = search_first(s, pos);
+	else if (m.len < ED_MIN_MATCH && s->n - pos == ED_MIN_MATCH)
+		m = search_last(s, pos);
 	while (m.len >= ED_MIN_MATCH && m.len < s->l.lazy && better_possible(s, pos + 1, m.len)) {
 		struct match better = search_better(s, pos + 1, m.len);
 		if (better.len <= m.len)
@@ -363,13 +396,14 @@ int ed_parse_lazy(struct exact_deflate *d, const struct ed_limits *l, struct err
 	while (pos < n && r == 0) {
 		while (s.x->end < n && s.x->end <= pos + NEEDED) {
 			skip_runs(s.x, pos);
-			ed_index_more(s.x, s.in, n);
+			ed_index_more(s.x, s.in, n, pos);
 		}
 		size_t stop = s.x->end < n ? s.x->end - NEEDED : n;
 		while (pos < stop && r == 0) {
-			pos = put_literals(&s, pos, stop < tail ? stop : tail);
+			struct match m = {0, 0};
+			pos = put_literals(&s, pos, stop < tail ? stop : tail, &m);
 			if (pos < stop)
-				r = put_next(&s, &pos, e);
+				r = put_next(&s, &pos, m, e);
 		}
 	}
 	return r < 0 ? r : ed_block_flush(d, pos, pos, true, e);

@@ -78,8 +78,9 @@ static size_t expand(struct program g)
 			for (len++; len && g.p < g.end && at < limit; len--)
 				data[at++] = (uint8_t)next(&g);
 			break;
-		case 1: /* a run */
-			at = put_run(at, len << 3 | (next(&g) & 7), next(&g));
+		case 1: /* a run, or one of some windows */
+			len = len < 28 ? len << 3 | (next(&g) & 7) : (len - 27) << 14 | next(&g);
+			at = put_run(at, len, next(&g));
 			break;
 		case 2: /* a near copy */
 			at = put_copy(at, len + 3, 1 + next(&g));

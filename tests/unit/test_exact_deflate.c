@@ -352,6 +352,48 @@ static void test_window_start(void **state)
 	}
 }
 
+/* A run longer than a window, whose end is 65,536 positions behind the nearer of two matches that
+ * are searched just before the run: what is entered for its end must not take the place of that
+ * one. */
+static void test_long_run(void **state)
+{
+	(void)state;
+	enum { START = 40000, BEHIND = 5000, OLD = 1000 };
+	for (size_t run = 27000; run < 66000; run += 250) {
+		size_t n = START + run + BEHIND;
+		CLEANUP_FREE uint8_t *p = fill(1, n);
+		memset(p + START, 0, run);
+		memcpy(p + START - 50, "ABCDEFGHIJ", 10);
+		for (size_t off = 0; off < 5; off++) {
+			size_t near = START + run - 65536 - 4 + off;
+			if (near > START) /* no such place: it would be before the input */
+				near = 20000;
+			if (near < OLD || near > START - 100)
+				continue;
+			memcpy(p + near - OLD, "ABCDEFGHIJ", 10);
+			memcpy(p + near, "ABCDzzy", 7);
+			check(span_of(p, n), 6, EXACT_RAW, "long run");
+			gen_random(p + near - OLD, 10);
+			gen_random(p + near, 7);
+		}
+		check(span_of(p, n), 9, EXACT_RAW, "long run");
+	}
+}
+
+/* Ordinals are counted modulo 65,536: a run of more than that, then the same byte again. */
+static void test_run_of_all_ordinals(void **state)
+{
+	(void)state;
+	for (size_t run = 65500; run < 65600; run += 3) {
+		size_t n = 70000 + run;
+		CLEANUP_FREE uint8_t *p = fill(2, n);
+		memset(p + 3000, 3, run);
+		for (size_t again = 4; again < 400; again *= 2)
+			memset(p + 3000 + run + 40 * again, 3, again);
+		check_levels(span_of(p, n), "run of all ordinals");
+	}
+}
+
 static void test_all_wraps_and_levels(void **state)
 {
 	(void)state;
@@ -589,6 +631,8 @@ int main(void)
 		cmocka_unit_test(test_state_between_calls),
 		cmocka_unit_test(test_deep_trees),
 		cmocka_unit_test(test_window_start),
+		cmocka_unit_test(test_long_run),
+		cmocka_unit_test(test_run_of_all_ordinals),
 		cmocka_unit_test(test_mixed),
 		cmocka_unit_test(test_periods_near_the_window),
 		cmocka_unit_test(test_large),
