@@ -249,53 +249,95 @@ int index_clear(struct index *ix, struct err *e)
 	return r;
 }
 
-struct adding {
-	struct index *ix;
-	sqlite3_int64 pack_no;
-	struct buf loc;
+struct row {
+	struct name name;
+	struct blob_loc loc;
 };
 
-static int add_blob(void *ctx, const struct name *name, const struct blob_loc *l, struct err *e)
+/* Blobs of one pack. */
+struct rows {
+	struct row *v;
+	size_t n;
+};
+
+static struct row *add_row(struct rows *rows, struct err *e)
 {
-	struct adding *a = ctx;
-	sqlite3_stmt *s = a->ix->st[ADD_BLOB];
-	a->loc.len = 0;
-	int r = blob_loc_put(&a->loc, l, e);
-	if (r < 0)
-		return r;
-	sqlite3_bind_blob(s, 1, name->b, NAME_BYTES, SQLITE_STATIC);
-	sqlite3_bind_int64(s, 2, a->pack_no);
-	sqlite3_bind_blob(s, 3, a->loc.p, (int)a->loc.len, SQLITE_STATIC);
-	r = sqlite3_step(s) == SQLITE_DONE ? 0 : fail(a->ix, "insert", e);
-	sqlite3_reset(s);
+	if ((rows->n & (rows->n - 1)) == 0) {
+		struct row *v = realloc(rows->v, (rows->n ? 2 * rows->n : 1) * sizeof *v);
+		if (!v) {
+			err_set(e, E_NOMEM, 0, "no memory for the blobs of a pack");
+			return NULL;
+		}
+		rows->v = v;
+	}
+	return &rows->v[rows->n++];
+}
+
+static int collect_row(void *ctx, const struct name *name, const struct blob_loc *l, struct err *e)
+{
+	struct row *row = add_row(ctx, e);
+	if (!row)
+		return E_NOMEM;
+	*row = (struct row){*name, *l};
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return name_cmp(&((const struct row *)a)->name, &((const struct row *)b)->name);
+}
+
+/* In the order of the table, which is by name: each of its pages is visited once. In the order of the
+ * pack, that is at random, a table larger than SQLite's cache has its pages written over and over. */
+static int add_blobs(struct index *ix, sqlite3_int64 pack_no, struct rows *rows, struct err *e)
+{
+	sqlite3_stmt *s = ix->st[ADD_BLOB];
+	CLEANUP_BUF struct buf loc = BUF_INIT;
+	int r = 0;
+	if (rows->n)
+		qsort(rows->v, rows->n, sizeof *rows->v, by_name);
+	for (size_t i = 0; i < rows->n && r == 0; i++) {
+		loc.len = 0;
+		r = blob_loc_put(&loc, &rows->v[i].loc, e);
+		if (r < 0)
+			break;
+		sqlite3_bind_blob(s, 1, rows->v[i].name.b, NAME_BYTES, SQLITE_STATIC);
+		sqlite3_bind_int64(s, 2, pack_no);
+		sqlite3_bind_blob(s, 3, loc.p, (int)loc.len, SQLITE_STATIC);
+		r = sqlite3_step(s) == SQLITE_DONE ? 0 : fail(ix, "insert", e);
+		sqlite3_reset(s);
+	}
 	return r;
 }
 
 static int add_record(struct index *ix, const struct id *object, struct span record, struct err *e)
 {
 	struct pack_summary sum;
-	struct adding a = {.ix = ix};
-	int r = pack_record_read(record, &sum, NULL, NULL, e);
-	if (r < 0)
-		return r;
+	struct rows rows = {0};
+	sqlite3_int64 pack_no = 0;
+	int r = pack_record_read(record, &sum, collect_row, &rows, e);
 	sqlite3_stmt *s = ix->st[ADD_PACK];
-	sqlite3_bind_blob(s, 1, sum.id.b, ID_BYTES, SQLITE_STATIC);
-	sqlite3_bind_int64(s, 2, (sqlite3_int64)sum.size);
-	if (sqlite3_step(s) == SQLITE_ROW)
-		a.pack_no = sqlite3_column_int64(s, 0);
-	else
-		r = fail(ix, "insert", e);
-	sqlite3_reset(s);
+	if (r == 0) {
+		sqlite3_bind_blob(s, 1, sum.id.b, ID_BYTES, SQLITE_STATIC);
+		sqlite3_bind_int64(s, 2, (sqlite3_int64)sum.size);
+		if (sqlite3_step(s) == SQLITE_ROW)
+			pack_no = sqlite3_column_int64(s, 0);
+		else
+			r = fail(ix, "insert", e);
+		sqlite3_reset(s);
+	}
 	s = ix->st[ADD_LISTED];
-	sqlite3_bind_int64(s, 1, a.pack_no);
-	sqlite3_bind_blob(s, 2, object ? object->b : (const uint8_t *)"", object ? ID_BYTES : 0,
-		SQLITE_STATIC);
-	if (r == 0 && sqlite3_step(s) != SQLITE_DONE)
-		r = fail(ix, "insert", e);
-	sqlite3_reset(s);
+	if (r == 0) {
+		sqlite3_bind_int64(s, 1, pack_no);
+		sqlite3_bind_blob(s, 2, object ? object->b : (const uint8_t *)"",
+			object ? ID_BYTES : 0, SQLITE_STATIC);
+		if (sqlite3_step(s) != SQLITE_DONE)
+			r = fail(ix, "insert", e);
+		sqlite3_reset(s);
+	}
 	if (r == 0)
-		r = pack_record_read(record, &sum, add_blob, &a, e);
-	buf_free(&a.loc);
+		r = add_blobs(ix, pack_no, &rows, e);
+	free(rows.v);
 	return r;
 }
 
@@ -609,11 +651,6 @@ int index_drop_baseless(struct index *ix, struct err *e)
 	return r;
 }
 
-struct row {
-	struct name name;
-	struct blob_loc loc;
-};
-
 static int by_place(const void *a, const void *b)
 {
 	const struct blob_loc *x = &((const struct row *)a)->loc, *y = &((const struct row *)b)->loc;
@@ -622,8 +659,7 @@ static int by_place(const void *a, const void *b)
 	return x->blob_off < y->blob_off ? -1 : x->blob_off > y->blob_off;
 }
 
-static int load_rows(struct index *ix, const struct id *pack, struct row **ret, size_t *ret_n,
-	struct err *e)
+static int load_rows(struct index *ix, const struct id *pack, struct rows *ret, struct err *e)
 {
 	static const char sql[] = "SELECT p.id, b.loc, b.name FROM blob b JOIN pack p ON "
 				  "p.no = b.pack WHERE p.id = ?1";
@@ -634,19 +670,15 @@ static int load_rows(struct index *ix, const struct id *pack, struct row **ret, 
 		return fail(ix, "prepare", e);
 	sqlite3_bind_blob(s, 1, pack->b, ID_BYTES, SQLITE_STATIC);
 	while (r == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
-		struct row *v = *ret;
-		if ((*ret_n & (*ret_n - 1)) == 0)
-			v = realloc(*ret, (*ret_n ? 2 * *ret_n : 1) * sizeof *v);
-		if (!v) {
-			r = err_set(e, E_NOMEM, 0, "no memory for the blobs of a pack");
+		struct row *row = add_row(ret, e);
+		if (!row) {
+			r = E_NOMEM;
 			break;
 		}
-		*ret = v;
-		v[*ret_n].name = (struct name){{0}};
-		r = read_row(s, &v[*ret_n].loc, e);
+		row->name = (struct name){{0}};
+		r = read_row(s, &row->loc, e);
 		if (sqlite3_column_bytes(s, 2) == NAME_BYTES)
-			memcpy(v[*ret_n].name.b, sqlite3_column_blob(s, 2), NAME_BYTES);
-		++*ret_n;
+			memcpy(row->name.b, sqlite3_column_blob(s, 2), NAME_BYTES);
 	}
 	if (r == 0 && rc != SQLITE_DONE)
 		r = fail(ix, "list", e);
@@ -657,12 +689,12 @@ static int load_rows(struct index *ix, const struct id *pack, struct row **ret, 
 int index_each_blob(struct index *ix, const struct id *pack, pack_each fn, void *ctx,
 	struct err *e)
 {
-	CLEANUP_FREE struct row *v = NULL;
-	size_t n = 0;
-	int r = load_rows(ix, pack, &v, &n, e);
-	if (r == 0 && n)
-		qsort(v, n, sizeof *v, by_place);
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = fn(ctx, &v[i].name, &v[i].loc, e);
+	struct rows rows = {0};
+	int r = load_rows(ix, pack, &rows, e);
+	if (r == 0 && rows.n)
+		qsort(rows.v, rows.n, sizeof *rows.v, by_place);
+	for (size_t i = 0; i < rows.n && r == 0; i++)
+		r = fn(ctx, &rows.v[i].name, &rows.v[i].loc, e);
+	free(rows.v);
 	return r;
 }
