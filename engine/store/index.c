@@ -50,6 +50,16 @@ static int exec(struct index *ix, const char *sql, struct err *e)
 	return sqlite3_exec(ix->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(ix, sql, e);
 }
 
+/* Of a transaction in which r came out. */
+static int end_transaction(struct index *ix, int r, struct err *e)
+{
+	if (r == 0)
+		r = exec(ix, "COMMIT", e);
+	if (r < 0)
+		sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
+	return r;
+}
+
 static int scalar(struct index *ix, const char *sql, uint64_t *ret, struct err *e)
 {
 	sqlite3_stmt *s = NULL;
@@ -356,11 +366,7 @@ int index_add_object(struct index *ix, const struct id *id, const struct span *r
 		r = sqlite3_step(s) == SQLITE_DONE ? 0 : fail(ix, "insert", e);
 		sqlite3_reset(s);
 	}
-	if (r == 0)
-		r = exec(ix, "COMMIT", e);
-	if (r < 0)
-		sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
-	return r;
+	return end_transaction(ix, r, e);
 }
 
 static int read_row(sqlite3_stmt *s, struct blob_loc *ret, struct err *e)
@@ -543,50 +549,43 @@ int index_drop_pack(struct index *ix, const struct id *pack, struct err *e)
 			r = fail(ix, "delete", e);
 		sqlite3_finalize(s);
 	}
-	if (r == 0)
-		r = exec(ix, "COMMIT", e);
-	if (r < 0)
-		sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
-	return r;
+	return end_transaction(ix, r, e);
 }
 
-/* Statements with an id as ?1 where they have one, all or nothing. */
-static int exec_all(struct index *ix, const char *const *sql, const struct id *id, struct err *e)
+/* After compact has merged them there may be as many as there were snapshots: one pass for all. */
+int index_unlist_objects(struct index *ix, const struct id *v, size_t n, struct err *e)
 {
-	int r = exec(ix, "BEGIN IMMEDIATE", e);
-	for (; *sql && r == 0; sql++) {
-		sqlite3_stmt *s = NULL;
-		if (sqlite3_prepare_v2(ix->db, *sql, -1, &s, NULL) != SQLITE_OK)
-			r = fail(ix, "prepare", e);
-		if (r == 0 && id && sqlite3_bind_parameter_count(s))
-			sqlite3_bind_blob(s, 1, id->b, ID_BYTES, SQLITE_STATIC);
-		if (r == 0 && sqlite3_step(s) != SQLITE_DONE)
-			r = fail(ix, "delete", e);
-		sqlite3_finalize(s);
-	}
-	if (r == 0)
-		r = exec(ix, "COMMIT", e);
-	if (r < 0)
-		sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
-	return r;
-}
-
-int index_unlist_object(struct index *ix, const struct id *id, struct err *e)
-{
-	static const char *const sql[] = {"DELETE FROM listed WHERE object = ?1",
-		"DELETE FROM listed WHERE object = x''", "DELETE FROM object WHERE id = ?1", NULL};
+	sqlite3_stmt *s = NULL;
 	LOCK_SCOPE(&ix->m);
-	return exec_all(ix, sql, id, e);
+	int r = exec(ix, "BEGIN IMMEDIATE;"
+			 "CREATE TEMP TABLE IF NOT EXISTS stale(id BLOB PRIMARY KEY) WITHOUT ROWID", e);
+	if (r == 0 && sqlite3_prepare_v2(ix->db, "INSERT OR IGNORE INTO stale VALUES(?1)", -1, &s, NULL) !=
+			      SQLITE_OK)
+		r = fail(ix, "prepare", e);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		sqlite3_bind_blob(s, 1, v[i].b, ID_BYTES, SQLITE_STATIC);
+		r = sqlite3_step(s) == SQLITE_DONE ? 0 : fail(ix, "insert", e);
+		sqlite3_reset(s);
+	}
+	sqlite3_finalize(s);
+	if (r == 0)
+		r = exec(ix, "DELETE FROM listed WHERE object IN (SELECT id FROM stale) OR object = x'';"
+			     "DELETE FROM object WHERE id IN (SELECT id FROM stale);"
+			     "DELETE FROM stale", e);
+	return end_transaction(ix, r, e);
 }
 
 int index_drop_unlisted(struct index *ix, uint64_t *ret, struct err *e)
 {
 #define UNLISTED "(SELECT no FROM pack WHERE no NOT IN (SELECT pack FROM listed))"
-	static const char *const sql[] = {"DELETE FROM blob WHERE pack IN " UNLISTED,
-		"DELETE FROM pack WHERE no IN " UNLISTED, NULL};
 	LOCK_SCOPE(&ix->m);
 	int r = scalar(ix, "SELECT count(*) FROM " UNLISTED, ret, e);
-	return r < 0 || *ret == 0 ? r : exec_all(ix, sql, NULL, e);
+	if (r < 0 || *ret == 0)
+		return r;
+	r = exec(ix, "BEGIN IMMEDIATE;"
+		     "DELETE FROM blob WHERE pack IN " UNLISTED ";"
+		     "DELETE FROM pack WHERE no IN " UNLISTED, e);
+	return end_transaction(ix, r, e);
 #undef UNLISTED
 }
 

@@ -30,10 +30,10 @@ int index_to_memory(struct index *ix, const struct id *store, struct err *e) MUS
 /* Forget a pack and all blobs in it, and that its index object was ever read: the next open reads
  * the index objects again, in case the pack has come back. */
 int index_drop_pack(struct index *ix, const struct id *pack, struct err *e) MUST_CHECK;
-/* Index objects come and go (compact merges them). Begin: forget that this one was read, and all that came
+/* Index objects come and go (compact merges them). Begin: forget that these were read, and all that came
  * from footers, but no pack yet. Then add what is new; then drop the packs that no index object and no
  * footer lists any more, with their blobs. *ret: how many. */
-int index_unlist_object(struct index *ix, const struct id *id, struct err *e) MUST_CHECK;
+int index_unlist_objects(struct index *ix, const struct id *v, size_t n, struct err *e) MUST_CHECK;
 int index_drop_unlisted(struct index *ix, uint64_t *ret, struct err *e) MUST_CHECK;
 /* Forget differences whose base is not there, and what builds on them. */
 int index_drop_baseless(struct index *ix, struct err *e) MUST_CHECK;

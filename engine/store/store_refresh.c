@@ -101,6 +101,7 @@ int add_to_index(struct store *s, const struct id *id, const struct span *record
 struct refreshing {
 	struct store *s;
 	struct nameset present; /* ids, padded to names */
+	struct nameset known;	/* what the index held when we began, and what we read into it since */
 	struct id *stale;	/* index objects that were read once and are gone */
 	size_t n_stale;
 	uint64_t damaged, news;
@@ -113,6 +114,16 @@ static void name_of_id(const struct id *id, struct name *ret)
 	memcpy(ret->b, id->b, ID_BYTES);
 }
 
+/* Ask the index once for all and not once for each object: there may be as many as snapshots. */
+static int know_object(void *ctx, const struct id *id, uint64_t size, struct err *e)
+{
+	struct refreshing *f = ctx;
+	struct name padded;
+	(void)size;
+	name_of_id(id, &padded);
+	return nameset_add(&f->known, &padded, e);
+}
+
 static int refresh_one(void *ctx, const struct id *id, uint64_t size, struct err *e)
 {
 	struct refreshing *f = ctx;
@@ -122,16 +133,14 @@ static int refresh_one(void *ctx, const struct id *id, uint64_t size, struct err
 	(void)size;
 	name_of_id(id, &padded);
 	int r = nameset_add(&f->present, &padded, e);
-	if (r == 0)
-		r = index_has_object(f->s->index, id, &have, e);
-	if (r < 0 || have)
+	if (r < 0 || nameset_has(&f->known, &padded))
 		return r;
 	r = load_index_object(f->s, id, &own);
 	/* One that is not whole, or damaged, is looked at each time. */
 	if (r == 0) {
 		r = index_has_object(f->s->index, id, &have, e);
 		f->news += have;
-		return r;
+		return r == 0 && have ? nameset_add(&f->known, &padded, e) : r;
 	}
 	if (r == E_NOTFOUND) {
 		f->moved = true;
@@ -212,7 +221,7 @@ static int walk_packs(struct pack_walk *w, struct err *e)
 	int r = index_each_pack(w->s->index, know_pack, w, e);
 	for (unsigned i = 0; i < 256 && r == 0; i++) {
 		snprintf(dir, sizeof dir, "packs/%02x", i);
-		r = object_list(w->s->place, dir, see_pack, w, e);
+		r = object_list_names(w->s->place, dir, see_pack, w, e);
 	}
 	return r;
 }
@@ -283,7 +292,10 @@ static int refresh_once(struct store *s, struct refreshing *f, struct err *e)
 	f->moved = false;
 	f->n_stale = 0;
 	nameset_free(&f->present);
-	int r = store_object_list(s, "index", refresh_one, f, e);
+	nameset_free(&f->known);
+	int r = index_each_object(s->index, know_object, f, e);
+	if (r == 0)
+		r = store_object_list(s, "index", refresh_one, f, e);
 	return r < 0 ? r : index_each_object(s->index, note_stale, f, e);
 }
 
@@ -295,8 +307,8 @@ static int refresh(struct store *s, uint64_t *ret_news, struct err *e)
 	int r;
 	do {
 		r = refresh_once(s, &f, e);
-		for (size_t i = 0; i < f.n_stale && r == 0; i++)
-			r = index_unlist_object(s->index, &f.stale[i], e);
+		if (r == 0 && f.n_stale)
+			r = index_unlist_objects(s->index, f.stale, f.n_stale, e);
 		stale += f.n_stale;
 		/* What footers told, or an object that was not whole, was unlisted with them. */
 		if (r == 0 && f.n_stale)
@@ -312,6 +324,7 @@ static int refresh(struct store *s, uint64_t *ret_news, struct err *e)
 	*ret_news = f.news + stale + dropped;
 	free(f.stale);
 	nameset_free(&f.present);
+	nameset_free(&f.known);
 	return r < 0 ? err_wrap(e, "load the index") : 0;
 }
 
