@@ -3,7 +3,12 @@
 
 int object_list(struct object_place *p, const char *dir, object_each fn, void *ctx, struct err *e)
 {
-	return p->ops->list(p, dir, fn, ctx, e);
+	return p->ops->list(p, dir, true, fn, ctx, e);
+}
+
+int object_list_names(struct object_place *p, const char *dir, object_each fn, void *ctx, struct err *e)
+{
+	return p->ops->list(p, dir, false, fn, ctx, e);
 }
 
 /* A read that fails is tried once more: repair gives up what cannot be read. */

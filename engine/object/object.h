@@ -20,7 +20,8 @@ struct object_writer; /* an object being written, not yet visible */
 typedef int (*object_each)(void *ctx, const char *name, uint64_t size, struct err *e);
 
 struct object_ops {
-	int (*list)(struct object_place *, const char *dir, object_each fn, void *ctx, struct err *);
+	int (*list)(struct object_place *, const char *dir, bool sizes, object_each fn, void *ctx,
+		struct err *);
 	int (*size)(struct object_place *, const char *key, uint64_t *ret, struct err *);
 	int (*read)(struct object_place *, const char *key, uint64_t off, size_t n,
 		struct buf *out, struct err *);
@@ -46,6 +47,9 @@ struct object_writer {
 /* All objects right below `dir` (not recursive), in no order; a missing directory is empty. Names
  * that are not objects (temporary files) are left out. */
 int object_list(struct object_place *p, const char *dir, object_each fn, void *ctx,
+	struct err *e) MUST_CHECK;
+/* The same without sizes (they may be 0): then no object needs to be asked for its own. */
+int object_list_names(struct object_place *p, const char *dir, object_each fn, void *ctx,
 	struct err *e) MUST_CHECK;
 int object_size(struct object_place *p, const char *key, uint64_t *ret, struct err *e) MUST_CHECK;
 /* Append up to n bytes from `off`; fewer only at the object's end. */

@@ -44,7 +44,20 @@ static bool is_object_name(const char *n)
 	return n[0] != '.' && !(len > 4 && strcmp(n + len - 4, ".tmp") == 0);
 }
 
-static int dir_list(struct object_place *p, const char *dir, object_each fn, void *ctx,
+/* Is it a file, and of what size? Most file systems tell the first with the name. */
+static bool look(int dirfd, const struct dirent *de, bool sizes, uint64_t *ret)
+{
+	struct stat st;
+	*ret = 0;
+	if (!sizes && de->d_type != DT_UNKNOWN)
+		return de->d_type == DT_REG;
+	if (fstatat(dirfd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	*ret = (uint64_t)st.st_size;
+	return true;
+}
+
+static int dir_list(struct object_place *p, const char *dir, bool sizes, object_each fn, void *ctx,
 	struct err *e)
 {
 	int fd = openat(place_of(p)->fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -65,12 +78,10 @@ static int dir_list(struct object_place *p, const char *dir, object_each fn, voi
 			return err_set(e, E_IO, errno, "list '%s/%s'", place_of(p)->path, dir);
 		if (!de)
 			return 0;
-		struct stat st;
-		if (!is_object_name(de->d_name) ||
-			fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-			!S_ISREG(st.st_mode))
+		uint64_t size;
+		if (!is_object_name(de->d_name) || !look(dirfd(d), de, sizes, &size))
 			continue;
-		int r = fn(ctx, de->d_name, (uint64_t)st.st_size, e);
+		int r = fn(ctx, de->d_name, size, e);
 		if (r)
 			return r;
 	}

@@ -61,10 +61,12 @@ static int room_for(struct object_place *p, size_t n, struct err *e)
 	return err_set(e, E_IO, ENOSPC, "injected fault");
 }
 
-static int f_list(struct object_place *p, const char *dir, object_each fn, void *ctx, struct err *e)
+static int f_list(struct object_place *p, const char *dir, bool sizes, object_each fn, void *ctx,
+	struct err *e)
 {
+	struct object_place *inner = faulty_of(p)->inner;
 	int s = strike(p, FAULT_READ, "list", e);
-	return s < 0 ? s : object_list(faulty_of(p)->inner, dir, fn, ctx, e);
+	return s < 0 ? s : inner->ops->list(inner, dir, sizes, fn, ctx, e);
 }
 
 static int f_size(struct object_place *p, const char *key, uint64_t *ret, struct err *e)

@@ -675,7 +675,7 @@ static int count_packs(struct run *w, struct err *e)
 	char dir[16];
 	for (unsigned i = 0; i < 256; i++) {
 		snprintf(dir, sizeof dir, "packs/%02x", i);
-		int r = object_list(store_place(w->s), dir, count_dir, &present, e);
+		int r = object_list_names(store_place(w->s), dir, count_dir, &present, e);
 		if (r < 0)
 			return r;
 	}

@@ -175,7 +175,7 @@ int store_reindex(struct store *s, const struct nameset *gone, struct reindex_st
 	*st = (struct reindex_stats){0};
 	int r = store_refresh(s, e);
 	if (r == 0)
-		r = store_object_list(s, "index", add_object, &x, e);
+		r = store_object_list_sizes(s, "index", add_object, &x, e);
 	if (r == 0)
 		r = index_each_listed(s->index, note_listed, &x, e);
 	if (r == 0)

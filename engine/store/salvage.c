@@ -84,7 +84,7 @@ static int list_packs(struct run *w, struct err *e)
 	int r = index_each_pack(w->s->index, push_indexed, w, e);
 	for (unsigned i = 0; i < 256 && r == 0; i++) {
 		snprintf(dir, sizeof dir, "packs/%02x", i);
-		r = object_list(w->s->place, dir, push_there, w, e);
+		r = object_list_names(w->s->place, dir, push_there, w, e);
 	}
 	if (r < 0 || w->n == 0)
 		return r;

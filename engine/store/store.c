@@ -236,5 +236,12 @@ int store_object_list(struct store *s, const char *kind, store_object_each fn, v
 	struct err *e)
 {
 	struct listing l = {fn, ctx};
+	return object_list_names(s->place, kind, list_one, &l, e);
+}
+
+int store_object_list_sizes(struct store *s, const char *kind, store_object_each fn, void *ctx,
+	struct err *e)
+{
+	struct listing l = {fn, ctx};
 	return object_list(s->place, kind, list_one, &l, e);
 }

@@ -115,8 +115,11 @@ int store_object_get(struct store *s, const char *kind, const struct id *id, str
 /* Durable. E_NOTFOUND when there is none: of two who remove the same, one is told so. */
 int store_object_remove(struct store *s, const char *kind, const struct id *id,
 	struct err *e) MUST_CHECK;
+/* As object.h has it: without sizes, and with them. */
 typedef int (*store_object_each)(void *ctx, const struct id *id, uint64_t size, struct err *e);
 int store_object_list(struct store *s, const char *kind, store_object_each fn, void *ctx,
+	struct err *e) MUST_CHECK;
+int store_object_list_sizes(struct store *s, const char *kind, store_object_each fn, void *ctx,
 	struct err *e) MUST_CHECK;
 
 #endif

@@ -41,7 +41,8 @@ static struct object *find(struct objects *o, const char *key)
 }
 
 /* Names right below a directory, as the local directory does it. */
-static int m_list(struct object_place *p, const char *dir, object_each fn, void *ctx, struct err *e)
+static int m_list(struct object_place *p, const char *dir, bool sizes, object_each fn, void *ctx,
+	struct err *e)
 {
 	struct objects *o = objects_of(p);
 	size_t n = strlen(dir);
@@ -51,7 +52,7 @@ static int m_list(struct object_place *p, const char *dir, object_each fn, void 
 		if (strncmp(x->key, dir, n) != 0 || x->key[n] != '/' || strchr(x->key + n + 1, '/'))
 			continue;
 		/* Not under the lock: the callback reads objects. */
-		uint64_t size = x->data.len;
+		uint64_t size = sizes ? x->data.len : 0;
 		pthread_mutex_unlock(&o->m);
 		r = fn(ctx, x->key + n + 1, size, e);
 		pthread_mutex_lock(&o->m);

@@ -30,7 +30,13 @@ static unsigned list(struct object_place *p, const char *dir, uint64_t *bytes)
 {
 	counted = 0;
 	*bytes = 0;
+	uint64_t none = 0;
+	OK(object_list_names(p, dir, count, &none, e));
+	assert_int_equal(none, 0); /* these places make use of not being asked */
+	unsigned names = counted;
+	counted = 0;
 	OK(object_list(p, dir, count, bytes, e));
+	assert_int_equal(counted, names);
 	return counted;
 }
 
@@ -105,6 +111,8 @@ static void test_directory(void **state)
 	CLEANUP_FREE char *path = temp_path("store");
 	CLEANUP_FREE char *junk = temp_path("store/kind/left.tmp");
 	CLEANUP_FREE char *hidden = temp_path("store/kind/.hidden");
+	CLEANUP_FREE char *fifo = temp_path("store/kind/fifo");
+	CLEANUP_FREE char *sub = temp_path("store/kind/sub");
 	struct object_place *p;
 	uint64_t bytes;
 	OK(object_dir_open(&p, path, true, e));
@@ -112,6 +120,9 @@ static void test_directory(void **state)
 	/* Temporary files of others are no objects. */
 	write_file(junk, text("x"));
 	write_file(hidden, text("x"));
+	/* Nor is what is no file. */
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(mkdir(sub, 0700), 0);
 	assert_int_equal(list(p, "kind", &bytes), 1);
 	object_place_free(p);
 	OK(object_dir_open(&p, path, false, e));
