@@ -196,8 +196,7 @@ static int reserve_name(struct store *s, struct snapshot *sn, struct snapshot_li
 		}
 		if (r < 0)
 			return r;
-		snapshot_list_free(l);
-		r = snapshot_list_load(l, s, e);
+		r = snapshot_list_update(l, s, e);
 		if (r == 0 && !name_taken(l, sn->name))
 			return 0;
 		struct err ignored = ERR_INIT;

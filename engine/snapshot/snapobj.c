@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "engine/base/cleanup.h"
+#include "engine/store/nameset.h"
 
 #define SNAPSHOT_VERSION 1
 
@@ -158,7 +159,15 @@ int snapshot_write(struct store *s, const struct snapshot *sn, bool replace, str
 struct loading {
 	struct snapshot_list *l;
 	struct store *s;
+	struct nameset known, there; /* ids, padded to names: of the list, and in the store */
 };
+
+static struct name padded(const struct id *id)
+{
+	struct name n = {{0}};
+	memcpy(n.b, id->b, ID_BYTES);
+	return n;
+}
 
 static int load_one(void *ctx, const struct id *id, uint64_t size, struct err *e)
 {
@@ -166,7 +175,10 @@ static int load_one(void *ctx, const struct id *id, uint64_t size, struct err *e
 	struct snapshot_list *l = ld->l;
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	struct err own = ERR_INIT;
+	struct name name = padded(id);
 	(void)size;
+	if (nameset_has(&ld->known, &name))
+		return nameset_add(&ld->there, &name, e);
 	struct snapshot *v = (l->n & (l->n - 1)) ? l->v
 						 : realloc(l->v, (l->n ? 2 * l->n : 1) * sizeof *v);
 	if (!v)
@@ -204,18 +216,49 @@ int snapshot_by_time(const void *a, const void *b)
 	return memcmp(x->id.b, y->id.b, ID_BYTES);
 }
 
+/* Those of the first n that are gone from the store. */
+static void drop_gone(struct loading *ld, size_t n)
+{
+	struct snapshot_list *l = ld->l;
+	size_t kept = 0;
+	for (size_t i = 0; i < l->n; i++) {
+		struct name name = padded(&l->v[i].id);
+		if (i >= n || nameset_has(&ld->there, &name))
+			l->v[kept++] = l->v[i];
+		else
+			snapshot_free(&l->v[i]);
+	}
+	l->n = kept;
+}
+
+int snapshot_list_update(struct snapshot_list *l, struct store *s, struct err *e)
+{
+	struct loading ld = {.l = l, .s = s};
+	size_t before = l->n;
+	int r = 0;
+	l->damaged = 0;
+	l->first_damage = ERR_INIT;
+	for (size_t i = 0; i < l->n && r == 0; i++) {
+		struct name name = padded(&l->v[i].id);
+		r = nameset_add(&ld.known, &name, e);
+	}
+	if (r == 0)
+		r = store_object_list(s, SNAPSHOT_KIND, load_one, &ld, e);
+	if (r == 0)
+		drop_gone(&ld, before);
+	nameset_free(&ld.known);
+	nameset_free(&ld.there);
+	if (r < 0)
+		snapshot_list_free(l);
+	else if (l->n)
+		qsort(l->v, l->n, sizeof *l->v, snapshot_by_time);
+	return r;
+}
+
 int snapshot_list_load(struct snapshot_list *l, struct store *s, struct err *e)
 {
-	struct loading ld = {l, s};
 	*l = (struct snapshot_list){0};
-	int r = store_object_list(s, SNAPSHOT_KIND, load_one, &ld, e);
-	if (r < 0) {
-		snapshot_list_free(l);
-		return r;
-	}
-	if (l->n)
-		qsort(l->v, l->n, sizeof *l->v, snapshot_by_time);
-	return 0;
+	return snapshot_list_update(l, s, e);
 }
 
 void snapshot_list_free(struct snapshot_list *l)

@@ -55,6 +55,9 @@ struct snapshot_list {
 	struct err first_damage;
 };
 int snapshot_list_load(struct snapshot_list *l, struct store *s, struct err *e) MUST_CHECK;
+/* Bring a list up to date without reading again what it holds: for those to whom tags do not matter, which
+ * are as they were read. The list is freed after a failure. */
+int snapshot_list_update(struct snapshot_list *l, struct store *s, struct err *e) MUST_CHECK;
 void snapshot_list_free(struct snapshot_list *l);
 /* "latest", "latest~N" (the Nth before it), a name, or the start of an id (4 digits or more).
  * E_NOTFOUND, E_USAGE (ambiguous). */

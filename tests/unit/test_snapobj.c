@@ -173,6 +173,54 @@ static void test_tags(void **state)
 	snapshot_free(&sn);
 }
 
+/* What is in the list already is not read again; what came and what went is noticed. */
+static void test_update(void **state)
+{
+	(void)state;
+	struct object_place *p = new_place_with_store(SLACK_EXACT), *counting;
+	const struct object_fault reads = {.kinds = FAULT_READ};
+	const struct store_options opt = {0};
+	struct store *mine, *others = open_store(p);
+	OK(object_faulty_new_as(&counting, mem_place_borrow(p), &reads, e));
+	OK(store_open(&mine, counting, &test_secret, &opt, e));
+	struct snapshot v[] = {make(1, 1000), make(2, 2000), make(3, 3000), make(4, 1500)};
+	for (size_t i = 0; i < 3; i++)
+		OK(snapshot_write(others, &v[i], false, e));
+	struct snapshot_list l;
+	OK(snapshot_list_load(&l, mine, e));
+	unsigned long before = object_faulty_count(counting);
+	OK(snapshot_list_update(&l, mine, e));
+	assert_int_equal(object_faulty_count(counting) - before, 1); /* the listing */
+	assert_int_equal(l.n, 3);
+	OK(store_object_remove(others, SNAPSHOT_KIND, &v[1].id, e));
+	OK(snapshot_write(others, &v[3], false, e));
+	before = object_faulty_count(counting);
+	OK(snapshot_list_update(&l, mine, e));
+	assert_int_equal(object_faulty_count(counting) - before, 3); /* and the new one's size and bytes */
+	assert_int_equal(l.n, 3);
+	static const char *const want[] = {"snapshot-1", "snapshot-4", "snapshot-3"};
+	for (size_t i = 0; i < 3; i++)
+		assert_string_equal(l.v[i].name, want[i]);
+	/* A damaged one is counted each time anew. */
+	struct buf *b = mem_place_object(p, mem_place_key(p, "snapshots/", 0));
+	b->p[b->len / 2] ^= 1;
+	snapshot_list_free(&l);
+	OK(snapshot_list_load(&l, mine, e));
+	OK(snapshot_list_update(&l, mine, e));
+	assert_int_equal(l.n, 2);
+	assert_int_equal(l.damaged, 1);
+	b->p[b->len / 2] ^= 1;
+	OK(snapshot_list_update(&l, mine, e));
+	assert_int_equal(l.n, 3);
+	assert_int_equal(l.damaged, 0);
+	snapshot_list_free(&l);
+	for (size_t i = 0; i < N_OF(v); i++)
+		snapshot_free(&v[i]);
+	store_close(mine);
+	store_close(others);
+	object_place_free(p);
+}
+
 /* A damaged object is counted, told, and hides none of the others. */
 static void test_damage(void **state)
 {
@@ -248,6 +296,7 @@ int main(void)
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_tags),
+		cmocka_unit_test(test_update),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_rollback),
