@@ -48,6 +48,8 @@ void top_list_unref(struct top_list *l)
 	for (size_t i = 0; l->snap && i < l->list.n; i++)
 		snap_unref(l->snap[i]);
 	free(l->snap);
+	free(l->by_name);
+	free(l->by_number);
 	snapshot_list_free(&l->list);
 	free(l);
 }
@@ -63,12 +65,12 @@ static bool same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-static struct snap *find_snap(const struct top_list *l, const struct id *id)
+static struct snap *find_snap(const struct top_list *l, const struct snapshot *sn)
 {
-	for (size_t i = 0; l && i < l->list.n; i++)
-		if (memcmp(l->snap[i]->id.b, id->b, ID_BYTES) == 0)
-			return l->snap[i];
-	return NULL;
+	const struct snapshot *found = l && l->list.n ? bsearch(sn, l->list.v, l->list.n,
+						     sizeof *sn, snapshot_by_time)
+						      : NULL;
+	return found ? l->snap[found - l->list.v] : NULL;
 }
 
 static struct snap *make_snap(struct top *t, const struct snapshot *sn)
@@ -85,18 +87,95 @@ static struct snap *make_snap(struct top *t, const struct snapshot *sn)
 	return s;
 }
 
-/* Two snapshots of one name (made on two machines in one second): the later ones get their id. */
-static void set_unique_name(struct top_list *l, size_t i)
+static int by_name(const void *a, const void *b, void *ctx)
+{
+	struct snap *const *v = ctx;
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+	int cmp = strcmp(v[x]->name, v[y]->name);
+	return cmp ? cmp : (x > y) - (x < y);
+}
+
+static int by_number(const void *a, const void *b, void *ctx)
+{
+	struct snap *const *v = ctx;
+	uint32_t x = v[*(const size_t *)a]->number, y = v[*(const size_t *)b]->number;
+	return (x > y) - (x < y);
+}
+
+static void add_id(struct snap *sn)
 {
 	char hex[2 * ID_BYTES + 1];
-	for (size_t k = 0; k < i; k++)
-		if (strcmp(l->snap[k]->name, l->snap[i]->name) == 0) {
-			char *name = l->snap[i]->name;
-			hex_of(l->snap[i]->id.b, ID_BYTES, hex);
-			size_t n = strnlen(name, SNAPSHOT_NAME_CHARS - 10);
-			snprintf(name + n, SNAPSHOT_NAME_CHARS - n, "-%.8s", hex);
-			return;
+	hex_of(sn->id.b, ID_BYTES, hex);
+	size_t n = strnlen(sn->name, SNAPSHOT_NAME_CHARS - 10);
+	snprintf(sn->name + n, SNAPSHOT_NAME_CHARS - n, "-%.8s", hex);
+}
+
+/* Two snapshots of one name (made on two machines in one second): of those that came with this list, the
+ * later ones get their id. What was shown before keeps its name. */
+static void set_unique_names(struct top_list *l, uint32_t first_new)
+{
+	for (size_t i = 0, end; i < l->list.n; i = end) {
+		size_t keeps = i;
+		for (end = i + 1; end < l->list.n; end++) {
+			const struct snap *sn = l->snap[l->by_name[end]];
+			if (strcmp(sn->name, l->snap[l->by_name[i]]->name) != 0)
+				break;
+			if (sn->number < first_new)
+				keeps = end;
 		}
+		for (size_t k = i; k < end; k++) {
+			struct snap *sn = l->snap[l->by_name[k]];
+			if (k != keeps && sn->number >= first_new)
+				add_id(sn);
+		}
+	}
+}
+
+/* Listing and looking up all of them is not to take the square of their number. */
+static int sort(struct top_list *l, uint32_t first_new, struct err *e)
+{
+	size_t n = l->list.n;
+	l->by_name = calloc(n + 1, sizeof *l->by_name);
+	l->by_number = calloc(n + 1, sizeof *l->by_number);
+	if (!l->by_name || !l->by_number)
+		return err_set(e, E_NOMEM, 0, "no memory for the list of snapshots");
+	for (size_t i = 0; i < n; i++)
+		l->by_name[i] = l->by_number[i] = i;
+	qsort_r(l->by_number, n, sizeof *l->by_number, by_number, l->snap);
+	qsort_r(l->by_name, n, sizeof *l->by_name, by_name, l->snap);
+	set_unique_names(l, first_new);
+	qsort_r(l->by_name, n, sizeof *l->by_name, by_name, l->snap);
+	return 0;
+}
+
+size_t top_list_find(const struct top_list *l, struct span name)
+{
+	size_t lo = 0, hi = l->list.n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2, i = l->by_name[mid];
+		const char *at = l->snap[i]->name;
+		int cmp = entry_name_cmp(span_of(at, strlen(at)), name);
+		if (cmp == 0)
+			return i;
+		if (cmp < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return l->list.n;
+}
+
+size_t top_list_from(const struct top_list *l, uint64_t from)
+{
+	size_t lo = 0, hi = l->list.n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (l->snap[l->by_number[mid]]->number < from)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
 }
 
 static int load(struct top *t, struct err *e)
@@ -114,14 +193,15 @@ static int load(struct top *t, struct err *e)
 	int r = t->s ? snapshot_list_load(&l->list, t->s, e) : 0;
 	if (r == 0 && !(l->snap = calloc(l->list.n + 1, sizeof *l->snap)))
 		r = err_set(e, E_NOMEM, 0, "no memory for the list of snapshots");
+	uint32_t first_new = t->last_number + 1;
 	for (size_t i = 0; r == 0 && i < l->list.n; i++) {
-		struct snap *old = find_snap(t->now, &l->list.v[i].id);
+		struct snap *old = find_snap(t->now, &l->list.v[i]);
 		l->snap[i] = old ? snap_ref(old) : make_snap(t, &l->list.v[i]);
 		if (!l->snap[i])
 			r = err_set(e, E_NOMEM, 0, "no memory for the list of snapshots");
-		else if (!old)
-			set_unique_name(l, i);
 	}
+	if (r == 0)
+		r = sort(l, first_new, e);
 	if (r < 0) {
 		top_list_unref(l);
 		return r;

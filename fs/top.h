@@ -26,9 +26,14 @@ struct top_list {
 	_Atomic unsigned refs;
 	struct snapshot_list list;
 	struct snap **snap; /* as many, in the same order: oldest first */
+	size_t *by_name, *by_number; /* the same, each as its place in that order */
 	struct timespec mtime;
 };
 void top_list_unref(struct top_list *l);
+/* The place of the snapshot of this name; `n` of the list when there is none. */
+size_t top_list_find(const struct top_list *l, struct span name);
+/* Where in by_number those begin whose number is at least `from`. */
+size_t top_list_from(const struct top_list *l, uint64_t from);
 static inline void cleanup_top_listp(struct top_list **l)
 {
 	top_list_unref(*l);

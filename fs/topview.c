@@ -201,10 +201,9 @@ static int lookup(struct call *cl, struct node n, struct span name, struct found
 	if (n.slot == TOP_CHUNKS && cl->fs->live && is_name(name, "live"))
 		return give_live(cl, ret);
 	const char *word = is_word_dir(n.slot) ? word_of(cl->fs, n.slot) : NULL;
-	for (size_t i = 0; i < l->list.n; i++)
-		if (is_name(name, l->snap[i]->name) &&
-			(!word || has_word(&l->list.v[i], n.slot, word)))
-			return give_face(cl, l->snap[i], face_in(n.slot), ret);
+	size_t i = top_list_find(l, name);
+	if (i < l->list.n && (!word || has_word(&l->list.v[i], n.slot, word)))
+		return give_face(cl, l->snap[i], face_in(n.slot), ret);
 	return not_here(cl);
 }
 
@@ -262,18 +261,6 @@ static int list_words(struct call *cl, const struct top_list *l, uint32_t dir, u
 	return r < 0 ? r : 0;
 }
 
-/* The snapshot with the lowest number that is at least `from`. */
-static int next_snap(const struct top_list *l, uint64_t from, uint32_t slot, const char *word)
-{
-	int best = -1;
-	for (size_t i = 0; i < l->list.n; i++)
-		if (l->snap[i]->number >= from &&
-			(best < 0 || l->snap[i]->number < l->snap[best]->number) &&
-			(!word || has_word(&l->list.v[i], slot, word)))
-			best = (int)i;
-	return best;
-}
-
 static int list(struct call *cl, struct node n, uint64_t off, list_fn fn, void *ctx)
 {
 	if (n.slot == TOP_ROOT)
@@ -283,7 +270,7 @@ static int list(struct call *cl, struct node n, uint64_t off, list_fn fn, void *
 		return list_words(cl, l, n.slot, off, fn, ctx);
 	const char *word = is_word_dir(n.slot) ? word_of(cl->fs, n.slot) : NULL;
 	struct found f;
-	int r = 1, i;
+	int r = 1;
 	/* Offsets are the snapshots' numbers + 2; "live" and "latest" come first. */
 	if (off == 0 && n.slot == TOP_CHUNKS && cl->fs->live) {
 		r = give_live(cl, &f);
@@ -293,10 +280,13 @@ static int list(struct call *cl, struct node n, uint64_t off, list_fn fn, void *
 		r = give_face(cl, l->snap[l->list.n - 1], FACE_LATEST, &f);
 		r = emit(cl, r, "latest", &f, 2, fn, ctx);
 	}
-	for (uint64_t from = off > 2 ? off - 1 : 0; r == 1 && (i = next_snap(l, from, n.slot, word)) >= 0;) {
-		from = (uint64_t)l->snap[i]->number + 1;
-		r = give_face(cl, l->snap[i], face_in(n.slot), &f);
-		r = emit(cl, r, l->snap[i]->name, &f, from + 1, fn, ctx);
+	for (size_t at = top_list_from(l, off > 2 ? off - 1 : 0); at < l->list.n && r == 1; at++) {
+		size_t i = l->by_number[at];
+		struct snap *sn = l->snap[i];
+		if (word && !has_word(&l->list.v[i], n.slot, word))
+			continue;
+		r = give_face(cl, sn, face_in(n.slot), &f);
+		r = emit(cl, r, sn->name, &f, (uint64_t)sn->number + 2, fn, ctx);
 	}
 	return r < 0 ? r : 0;
 }
