@@ -2,7 +2,7 @@
 
 #define WINDOW 64			       /* bytes that a 64-bit gear hash remembers */
 #define CANDIDATE_MASK ((uint64_t)0xfff << 52) /* one position in 4096; the oldest bits mix best */
-#define DECIDE_MASK 127			       /* one candidate in 128 */
+#define DECIDE_MASK 63			       /* one candidate in 64 */
 
 void cutter_init(struct cutter *c, const struct keys *k)
 {

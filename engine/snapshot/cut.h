@@ -2,15 +2,15 @@
  *
  * A rolling gear hash over a keyed table proposes candidates; a keyed pseudo-random function of
  * the 64 bytes before a candidate decides. So cut points depend on the key through a function
- * that chosen contents cannot probe; see docs/THREAT-MODEL.md. Pieces of 128 KiB to 2 MiB, about
- * 512 KiB on average. */
+ * that chosen contents cannot probe; see docs/THREAT-MODEL.md. Pieces of 64 KiB to 1 MiB, 310 KiB
+ * on average: of a mounted file a single read decodes one, docs/MOUNT.md. */
 #ifndef MCFS_SNAPSHOT_CUT_H
 #define MCFS_SNAPSHOT_CUT_H
 
 #include "engine/crypto/crypto.h"
 
-#define CUT_MIN ((size_t)128 << 10)
-#define CUT_MAX ((size_t)2 << 20)
+#define CUT_MIN ((size_t)64 << 10)
+#define CUT_MAX ((size_t)1 << 20)
 
 struct cutter {
 	const struct keys *k;

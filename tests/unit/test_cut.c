@@ -31,8 +31,8 @@ static void test_stable(void **state)
 	uint8_t *p = malloc(SIZE + 100);
 	fill(p, SIZE, 1);
 	size_t n = cut_all(k, span_of(p, SIZE), a);
-	/* On average half a megabyte, give or take. */
-	assert_in_range(n, SIZE / (1 << 20), SIZE / (256 << 10));
+	/* On average 310 KiB, give or take. */
+	assert_in_range(n, SIZE / (512 << 10), SIZE / (192 << 10));
 	assert_int_equal(cut_all(k, span_of(p, SIZE), b), n);
 	assert_memory_equal(a, b, n * sizeof *a);
 	/* A hundred bytes come in at a third: only the pieces there change. */
