@@ -26,7 +26,7 @@ struct file {
 	size_t n_ext;
 	struct file *newer, *older;
 	pthread_mutex_t m;    /* guards the rest */
-	uint64_t next, ahead; /* where a straight reader goes on; asked for up to here */
+	uint64_t first, next, ahead; /* where a straight reader began, goes on; asked for up to here */
 	unsigned straight;
 };
 
@@ -191,11 +191,15 @@ static bool note_read(struct file *f, uint64_t off, size_t n, uint64_t window, u
 			f->next = end;
 	} else {
 		f->straight = 1;
+		f->first = off;
 		f->next = end;
 		f->ahead = end;
 	}
 	if (f->straight < 3 && !(f->straight == 2 && n > 4096))
 		return false;
+	/* No further ahead than it has come: one who only fills a gap in the kernel's cache stops soon. */
+	if (window > f->next - f->first)
+		window = f->next - f->first;
 	if (f->ahead < f->next)
 		f->ahead = f->next;
 	if (f->ahead < f->next + window / 2 && f->ahead < f->size) {
