@@ -18,7 +18,7 @@
 /* Chains of differences: each version is stored against the one before it, up to this depth, then
  * against the first again. Measured in docs/PERFORMANCE.md. */
 #ifndef CHAIN_DEPTH
-#define CHAIN_DEPTH 8
+#define CHAIN_DEPTH 12
 #endif
 
 struct solid {
