@@ -86,12 +86,24 @@ static int add_between(const struct snapshot_source *v, const char *name_end,
 	return tree_builder_add(up, &en, e);
 }
 
+/* The root of the newest snapshot like this one, to store the difference against. */
+static const struct content *old_root(const struct snapshot_list *l, const struct snapshot *sn)
+{
+	for (size_t i = l->n; i-- > 0;)
+		if (l->v[i].n_sources && sn->n_sources &&
+			strcmp(l->v[i].host, sn->host) == 0 &&
+			strcmp(l->v[i].sources[0].path, sn->sources[0].path) == 0)
+			return &l->v[i].root;
+	return NULL;
+}
+
 /* Sources [0, n) share the first `skip` bytes of their names; build the directory below that. */
 static int build_root(struct walk *w, const struct snapshot_list *l, struct snapshot *sn,
-	struct snapshot_source *v, size_t n, size_t skip, struct content *ret, struct err *e)
+	struct snapshot_source *v, size_t n, size_t skip, struct buf *nested, struct content *ret,
+	struct err *e)
 {
 	struct tree_builder *b;
-	int r = tree_builder_new(&b, w->s, &w->in.coders[0], NULL, e);
+	int r = tree_builder_new(&b, w->s, &w->in.coders[0], skip ? NULL : old_root(l, sn), e);
 	if (r < 0)
 		return r;
 	for (size_t i = 0, k; i < n && r == 0; i = k) {
@@ -106,8 +118,9 @@ static int build_root(struct walk *w, const struct snapshot_list *l, struct snap
 			const struct content *oc = find_old(w, l, sn, &v[i], &old, &hold);
 			r = walk_source(w, v[i].path, v[i].name + skip, b, oc ? &old : NULL, e);
 		} else {
+			CLEANUP_BUF struct buf below = BUF_INIT;
 			struct content sub;
-			r = build_root(w, l, sn, v + i, k - i, skip + len + 1, &sub, e);
+			r = build_root(w, l, sn, v + i, k - i, skip + len + 1, &below, &sub, e);
 			if (r == 0 && !w->opt->dry_run)
 				r = add_between(&v[i], v[i].name + skip + len, b, &sub, e);
 		}
@@ -116,7 +129,7 @@ static int build_root(struct walk *w, const struct snapshot_list *l, struct snap
 		tree_builder_free(b);
 		return r;
 	}
-	return tree_builder_finish(b, ret, e);
+	return tree_builder_finish(b, nested, ret, e);
 }
 
 static void fill_counts(struct snapshot *sn, const struct walk *w)
@@ -235,8 +248,8 @@ static int commit(struct walk *w, struct snapshot_list *l, struct backup_result 
 static int run(struct walk *w, const struct backup_options *opt, struct snapshot_list *l,
 	struct backup_result *ret, struct err *e)
 {
-	int r = build_root(w, l, &ret->sn, ret->sn.sources, ret->sn.n_sources, 0, &ret->sn.root,
-		e);
+	int r = build_root(w, l, &ret->sn, ret->sn.sources, ret->sn.n_sources, 0, NULL,
+		&ret->sn.root, e);
 	fill_counts(&ret->sn, w);
 	ret->problems = w->counts.unreadable + w->counts.restless + w->counts.missing;
 	if (r == 0 && w->counts.missing == ret->sn.n_sources)

@@ -25,6 +25,7 @@ struct item {
 	struct item *next;
 	struct entry en;
 	struct buf hold; /* what the entry's spans point to */
+	struct buf nested; /* the entries of a small directory */
 	struct ingest_file file;
 	bool ingesting, reread;
 };
@@ -147,6 +148,7 @@ static void item_free(struct item *it)
 	if (it->ingesting)
 		(void)!ingest_wait(&it->file, NULL);
 	buf_free(&it->hold);
+	buf_free(&it->nested);
 	free(it);
 }
 
@@ -440,7 +442,7 @@ static int take_file(struct walk *w, struct dir *d, const char *name, const stru
 	return 0;
 }
 
-static int walk_dir(struct walk *w, int fd, const struct content *old, struct entry *en,
+static int walk_dir(struct walk *w, int fd, const struct content *old, struct item *it,
 	struct err *e);
 
 /* A mount of mcfs shows backups: backing those up would never end. Told by the type of the mount,
@@ -493,7 +495,7 @@ static int take_dir(struct walk *w, int dirfd, const char *name, const struct en
 	if (old && old->type == NODE_DIR)
 		oc = old->content;
 	w->depth++;
-	int r = walk_dir(w, fd, &oc, &it->en, e);
+	int r = walk_dir(w, fd, &oc, it, e);
 	w->depth--;
 	return r;
 }
@@ -635,7 +637,7 @@ static void dir_close(struct dir *d)
 	free(d->externals);
 }
 
-static int walk_dir(struct walk *w, int fd, const struct content *old, struct entry *en,
+static int walk_dir(struct walk *w, int fd, const struct content *old, struct item *it,
 	struct err *e)
 {
 	struct coder *c = &w->in.coders[0];
@@ -654,8 +656,8 @@ static int walk_dir(struct walk *w, int fd, const struct content *old, struct en
 	if (r == 0)
 		r = drain(w, &d, 0, e);
 	if (r == 0 && d.b)
-		r = tree_builder_finish(TAKE_PTR(d.b), &en->content, e);
-	en->partial = d.partial;
+		r = tree_builder_finish(TAKE_PTR(d.b), &it->nested, &it->en.content, e);
+	it->en.partial = d.partial;
 	dir_close(&d);
 	return r;
 }

@@ -181,7 +181,7 @@ static int find_external(const struct version *v, int64_t x, int64_t z, struct e
 	snprintf(name, sizeof name, "c.%lld.%lld.mcc", (long long)x, (long long)z);
 	*ret_there = false;
 	*hold = NULL;
-	if (!v->dir || v->dir->kind != CONTENT_TREE)
+	if (!v->dir)
 		return 0;
 	int r = tree_lookup(v->s, v->c, v->dir, span_of(name, strlen(name)), ret, hold, &own);
 	if (r < 0 && r != E_NOTFOUND)
@@ -422,8 +422,6 @@ static int find_region(struct store *s, struct coder *c, const struct content *d
 {
 	struct err own = ERR_INIT;
 	*ret_there = false;
-	if (dir->kind != CONTENT_TREE)
-		return 0;
 	int r = tree_lookup(s, c, dir, span_of(name, strlen(name)), ret, hold, &own);
 	if (r < 0 && r != E_NOTFOUND)
 		return err_set(e, r, own.sys, "%s", own.msg);

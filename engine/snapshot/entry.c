@@ -21,12 +21,21 @@ int entry_name_cmp(struct span a, struct span b)
 	return c ? c : a.n < b.n ? -1 : a.n > b.n;
 }
 
+static bool has_name(const struct content *c)
+{
+	return c->kind >= CONTENT_BLOB && c->kind <= CONTENT_TREE;
+}
+
 static int content_put(struct buf *b, const struct content *c, struct err *e)
 {
 	int r = put_u8(b, (uint8_t)(c->kind | c->level << 4), e);
 	if (r == 0 && c->kind == CONTENT_INLINE)
 		r = put_bytes(b, c->inline_data, e);
-	if (r == 0 && c->kind >= CONTENT_BLOB)
+	if (r == 0 && c->kind == CONTENT_NESTED)
+		r = put_var(b, c->below, e);
+	if (r == 0 && c->kind == CONTENT_NESTED)
+		r = buf_add(b, c->inline_data.p, c->inline_data.n, e);
+	if (r == 0 && has_name(c))
 		r = buf_add(b, c->name.b, NAME_BYTES, e);
 	if (r == 0 && c->kind == CONTENT_REGION)
 		r = buf_add(b, c->whole.b, NAME_BYTES, e);
@@ -45,15 +54,19 @@ static void content_get(struct rd *r, struct content *c)
 	uint8_t k = rd_u8(r);
 	c->kind = k & 15;
 	c->level = k >> 4;
-	if (c->kind > CONTENT_TREE || (c->level && c->kind != CONTENT_MAP &&
+	if (c->kind > CONTENT_NESTED || (c->level && c->kind != CONTENT_MAP &&
 					      c->kind != CONTENT_TREE))
 		r->bad = true;
 	if (c->kind == CONTENT_INLINE)
 		c->inline_data = rd_bytes(r);
-	if (c->kind >= CONTENT_BLOB)
+	if (has_name(c))
 		get_name(r, &c->name);
 	if (c->kind == CONTENT_REGION)
 		get_name(r, &c->whole);
+	if (c->kind == CONTENT_NESTED)
+		c->below = (uint32_t)rd_var_max(r, UINT32_MAX);
+	if (c->kind == CONTENT_NESTED && !c->below)
+		r->bad = true;
 }
 
 int entry_put(struct buf *b, const struct entry *en, struct err *e)
@@ -130,7 +143,7 @@ void entry_get(struct rd *r, struct entry *en)
 	if (flags & HAS_XATTRS)
 		en->xattrs = rd_bytes(r);
 	content_get(r, &en->content);
-	bool tree = en->content.kind == CONTENT_TREE;
+	bool tree = en->content.kind == CONTENT_TREE || en->content.kind == CONTENT_NESTED;
 	bool link = en->type == NODE_SYMLINK;
 	if ((flags & ~ALL_FLAGS) || link != ((flags & HAS_TARGET) != 0) ||
 		!entry_name_ok(en->name) || en->type < NODE_FILE || en->type > NODE_SOCKET ||
@@ -181,5 +194,7 @@ bool content_equal(const struct content *a, const struct content *b)
 	if (a->kind == CONTENT_REGION)
 		/* Two layouts can spell the same bytes. */
 		return name_cmp(&a->whole, &b->whole) == 0;
+	if (a->kind == CONTENT_NESTED && a->index != b->index)
+		return false;
 	return a->kind == CONTENT_EMPTY || name_cmp(&a->name, &b->name) == 0;
 }

@@ -28,7 +28,8 @@ enum content_kind {
 	CONTENT_BLOB = 2,   /* one blob */
 	CONTENT_MAP = 3,    /* pieces in order: a map blob, or a tree of them (level) */
 	CONTENT_REGION = 4, /* a region file: a layout blob */
-	CONTENT_TREE = 5    /* a directory: a tree blob, or a tree of them (level) */
+	CONTENT_TREE = 5,   /* a directory: a tree blob, or a tree of them (level) */
+	CONTENT_NESTED = 6  /* a small directory: its entries follow it in the leaf it stands in */
 };
 
 #define INLINE_MAX 64
@@ -37,9 +38,11 @@ enum content_kind {
 
 struct content {
 	uint8_t kind, level;
-	struct name name;	 /* BLOB, MAP, REGION, TREE */
+	struct name name;	 /* BLOB, MAP, REGION, TREE; NESTED, once read: the leaf */
 	struct name whole;	 /* REGION: keyed hash of the file's bytes (form 0) */
-	struct span inline_data; /* INLINE */
+	struct span inline_data; /* INLINE; NESTED, to be written: the entries */
+	uint32_t below;		 /* NESTED: how many entries follow, at all depths */
+	uint32_t index, at;	 /* NESTED, once read: number of the first of them, its place in the leaf */
 };
 
 struct timestamp {

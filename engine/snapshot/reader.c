@@ -58,7 +58,7 @@ int reader_open(struct reader **ret, struct store *s, struct coder *c,
 			memcpy(r->inline_data, content->inline_data.p, (size_t)size);
 	} else if (content->kind == CONTENT_REGION) {
 		rc = open_region(r, c, e);
-	} else if (content->kind == CONTENT_TREE) {
+	} else if (content->kind == CONTENT_TREE || content->kind == CONTENT_NESTED) {
 		rc = err_set(e, E_FORMAT, 0, "is a directory");
 	} else if (content->kind == CONTENT_EMPTY && size) {
 		rc = err_set(e, E_CORRUPT, 0, "the file's size does not fit its content");

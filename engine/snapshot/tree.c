@@ -10,6 +10,7 @@
 #define NODE_MAGIC 'T'
 #define NODE_BYTES_MAX ((size_t)48 << 10)
 #define NODE_ITEMS_MIN 32
+#define NESTED_BYTES_MAX ((size_t)4 << 10) /* as nested entries, all below included */
 #define CUT_MASK 127 /* a cut every 128 names or so */
 
 struct child {
@@ -27,26 +28,73 @@ static void child_get(struct rd *r, struct child *ch)
 		memcpy(ch->name.b, n.p, NAME_BYTES);
 }
 
+static int bad_dir(struct err *e)
+{
+	return err_set(e, E_CORRUPT, 0, "a directory is not well formed");
+}
+
 /* Load a node and check its head. */
 static int open_node(struct store *s, struct coder *c, const struct name *name, uint8_t level,
 	struct tree_level *ret, struct err *e)
 {
+	*ret = (struct tree_level){.name = *name, .level = level};
 	int r = store_plain(s, c, name, &ret->node, e);
 	if (r < 0)
 		return r;
 	ret->rd = rd_of(buf_span(&ret->node->data));
-	ret->level = level;
 	bool ok = rd_u8(&ret->rd) == NODE_MAGIC && rd_u8(&ret->rd) == level;
 	ret->left = rd_count(&ret->rd, 4);
 	if (ok && !ret->rd.bad && ret->node->form == FORM_RAW)
 		return 0;
 	plain_unref(TAKE_PTR(ret->node));
-	return err_set(e, E_CORRUPT, 0, "a directory is not well formed");
+	return bad_dir(e);
 }
 
-static int bad_dir(struct err *e)
+/* The node at the top of a directory; of a nested one the leaf that it is in, where it begins. */
+static int open_top(struct store *s, struct coder *c, const struct content *dir,
+	struct tree_level *ret, struct err *e)
 {
-	return err_set(e, E_CORRUPT, 0, "a directory is not well formed");
+	bool nested = dir->kind == CONTENT_NESTED;
+	if ((dir->kind != CONTENT_TREE && !nested) || dir->level >= TREE_LEVELS)
+		return bad_dir(e);
+	int r = open_node(s, c, &dir->name, dir->level, ret, e);
+	if (r < 0 || !nested)
+		return r;
+	struct span leaf = buf_span(&ret->node->data);
+	ret->rd = rd_of(span_sub(leaf, dir->at, leaf.n));
+	ret->index = dir->index;
+	ret->left = dir->below;
+	return 0;
+}
+
+/* The next item of a leaf, be it nested or not. */
+static int leaf_item(struct tree_level *l, struct entry *ret, struct err *e)
+{
+	if (!l->left)
+		return bad_dir(e);
+	entry_get(&l->rd, ret);
+	l->left--;
+	l->index++;
+	struct content *dir = &ret->content;
+	if (dir->kind == CONTENT_NESTED) {
+		dir->name = l->name;
+		dir->index = l->index;
+		dir->at = (uint32_t)(l->rd.p - l->node->data.p);
+	}
+	return l->rd.bad || dir->below > l->left ? bad_dir(e) : 0;
+}
+
+/* 1 and the next entry of the directory, 0 at its end, or an error. */
+static int leaf_next(struct tree_level *l, struct entry *ret, struct err *e)
+{
+	int r = 0;
+	for (; l->below && r == 0; l->below--)
+		r = leaf_item(l, ret, e);
+	if (r < 0 || !l->left)
+		return r;
+	r = leaf_item(l, ret, e);
+	l->below = ret->content.below;
+	return r < 0 ? r : 1;
 }
 
 int tree_node_open(struct tree_node *n, struct span node, uint8_t level, struct err *e)
@@ -93,17 +141,13 @@ static int descend(struct tree_iter *it, uint64_t skip, struct err *e)
 			&it->stack[it->depth + 1], e);
 		if (r < 0)
 			return r;
-		it->leaf = ch.name; /* the last one that is kept is a leaf */
 		it->depth++;
 	}
-	struct tree_level *leaf = &it->stack[it->depth];
-	it->next_index = 0;
-	for (struct entry en; skip && leaf->left; skip--, leaf->left--, it->next_index++) {
-		entry_get(&leaf->rd, &en);
-		if (leaf->rd.bad)
-			return bad_dir(e);
-	}
-	return 0;
+	struct entry en;
+	int r = 1;
+	for (; skip && r == 1; skip--)
+		r = leaf_next(&it->stack[it->depth], &en, e);
+	return r < 0 ? r : 0;
 }
 
 int tree_iter_open(struct tree_iter *it, struct store *s, struct coder *c,
@@ -112,13 +156,10 @@ int tree_iter_open(struct tree_iter *it, struct store *s, struct coder *c,
 	*it = (struct tree_iter){.s = s, .c = c, .depth = -1};
 	if (dir->kind == CONTENT_EMPTY)
 		return 0;
-	if (dir->kind != CONTENT_TREE || dir->level >= TREE_LEVELS)
-		return bad_dir(e);
-	int r = open_node(s, c, &dir->name, dir->level, &it->stack[0], e);
+	int r = open_top(s, c, dir, &it->stack[0], e);
 	if (r < 0)
 		return r;
 	it->depth = 0;
-	it->leaf = dir->name;
 	r = descend(it, skip, e);
 	if (r < 0)
 		tree_iter_close(it);
@@ -129,21 +170,19 @@ int tree_iter_next(struct tree_iter *it, struct entry *ret, struct err *e)
 {
 	while (it->depth >= 0) {
 		struct tree_level *top = &it->stack[it->depth];
-		if (top->left == 0) {
-			plain_unref(TAKE_PTR(top->node));
-			it->depth--;
-			continue;
-		}
-		if (top->level > 0) {
+		if (top->level > 0 && top->left) {
 			int r = descend(it, 0, e);
 			if (r < 0)
 				return r;
 			continue;
 		}
-		entry_get(&top->rd, ret);
-		top->left--;
-		it->place = (struct tree_place){it->leaf, it->next_index++};
-		return top->rd.bad ? bad_dir(e) : 1;
+		int r = top->level == 0 ? leaf_next(top, ret, e) : 0;
+		if (r == 1)
+			it->place = (struct tree_place){top->name, top->index - 1};
+		if (r)
+			return r;
+		plain_unref(TAKE_PTR(top->node));
+		it->depth--;
 	}
 	return 0;
 }
@@ -173,43 +212,38 @@ static int find_child(struct tree_level *n, struct span name, struct name *ret, 
 
 /* The leaf that would hold `name`, opened. */
 static int find_leaf(struct store *s, struct coder *c, const struct content *dir, struct span name,
-	struct tree_level *ret, struct name *ret_name, struct err *e)
+	struct tree_level *ret, struct err *e)
 {
-	*ret_name = dir->name;
-	for (int level = dir->level;; level--) {
-		int r = open_node(s, c, ret_name, (uint8_t)level, ret, e);
-		if (r < 0 || level == 0)
-			return r;
-		r = find_child(ret, name, ret_name, e);
+	int r = open_top(s, c, dir, ret, e);
+	while (r == 0 && ret->level > 0) {
+		struct name child;
+		r = find_child(ret, name, &child, e);
 		plain_unref(TAKE_PTR(ret->node));
-		if (r < 0)
-			return r;
+		if (r == 0)
+			r = open_node(s, c, &child, (uint8_t)(ret->level - 1), ret, e);
 	}
+	return r;
 }
 
 int tree_find(struct store *s, struct coder *c, const struct content *dir, struct span name,
 	struct entry *ret, struct plain **ret_hold, struct tree_place *ret_place, struct err *e)
 {
 	struct tree_level leaf;
-	if (dir->kind != CONTENT_TREE)
+	if (dir->kind == CONTENT_EMPTY)
 		return err_set(e, E_NOTFOUND, 0, "no such file");
-	ret_place->index = 0;
-	int r = find_leaf(s, c, dir, name, &leaf, &ret_place->leaf, e);
+	int r = find_leaf(s, c, dir, name, &leaf, e);
 	if (r < 0)
 		return r;
-	for (; leaf.left; leaf.left--, ret_place->index++) {
-		entry_get(&leaf.rd, ret);
-		int cmp = leaf.rd.bad ? 1 : entry_name_cmp(ret->name, name);
-		if (cmp == 0) {
-			*ret_hold = leaf.node;
-			return 0;
-		}
-		if (cmp > 0)
-			break;
+	int cmp = -1;
+	while (cmp < 0 && (r = leaf_next(&leaf, ret, e)) == 1)
+		cmp = entry_name_cmp(ret->name, name);
+	if (r == 1 && cmp == 0) {
+		*ret_place = (struct tree_place){leaf.name, leaf.index - 1};
+		*ret_hold = leaf.node;
+		return 0;
 	}
-	bool bad = leaf.rd.bad;
 	plain_unref(leaf.node);
-	return bad ? bad_dir(e) : err_set(e, E_NOTFOUND, 0, "no such file");
+	return r < 0 ? r : err_set(e, E_NOTFOUND, 0, "no such file");
 }
 
 int tree_lookup(struct store *s, struct coder *c, const struct content *dir, struct span name,
@@ -226,15 +260,14 @@ int tree_entry_at(struct store *s, struct coder *c, const struct tree_place *pla
 	int r = open_node(s, c, &place->leaf, 0, &leaf, e);
 	if (r < 0)
 		return r;
-	bool there = place->index < leaf.left;
-	for (uint32_t i = 0; there && i <= place->index && !leaf.rd.bad; i++)
-		entry_get(&leaf.rd, ret);
-	if (there && !leaf.rd.bad) {
+	while (r == 0 && leaf.index <= place->index)
+		r = leaf_item(&leaf, ret, e);
+	if (r == 0) {
 		*ret_hold = leaf.node;
 		return 0;
 	}
 	plain_unref(leaf.node);
-	return bad_dir(e);
+	return r;
 }
 
 /* ---- building ---- */
@@ -242,7 +275,8 @@ int tree_entry_at(struct store *s, struct coder *c, const struct tree_place *pla
 struct node_builder {
 	struct buf items;
 	struct buf first; /* name of the first entry below */
-	uint64_t n, below;
+	uint64_t n;	  /* items */
+	uint64_t below;	  /* entries of the directory itself */
 };
 
 struct tree_builder {
@@ -284,14 +318,15 @@ static const struct name *base_of(struct tree_builder *b, int level, struct name
 {
 	struct node_builder *n = &b->level[level];
 	struct tree_level leaf;
-	if (b->old.kind != CONTENT_TREE || b->old.level < level)
+	if (b->old.kind == CONTENT_EMPTY || b->old.level < level)
 		return NULL;
 	if (b->old.level == level) {
-		*tmp = b->old.name;
+		*tmp = b->old.name; /* of a nested one the leaf that it was in */
 		return tmp;
 	}
-	if (level > 0 || find_leaf(b->s, b->c, &b->old, buf_span(&n->first), &leaf, tmp, NULL) < 0)
+	if (level > 0 || find_leaf(b->s, b->c, &b->old, buf_span(&n->first), &leaf, NULL) < 0)
 		return NULL;
+	*tmp = leaf.name;
 	plain_unref(leaf.node);
 	return tmp;
 }
@@ -360,12 +395,22 @@ int tree_builder_add(struct tree_builder *b, const struct entry *en, struct err 
 		r = entry_put(&leaf->items, en, e);
 	if (r < 0)
 		return r;
-	leaf->n++;
+	leaf->n += 1 + (uint64_t)en->content.below;
 	leaf->below++;
 	return should_cut(b, leaf, en->name) ? close_node(b, 0, e) : 0;
 }
 
-int tree_builder_finish(struct tree_builder *b, struct content *ret, struct err *e)
+/* Hand the entries to the directory above. */
+static int nest(const struct node_builder *n, struct buf *nested, struct content *ret, struct err *e)
+{
+	int r = buf_add(nested, n->items.p, n->items.len, e);
+	*ret = (struct content){.kind = CONTENT_NESTED, .below = (uint32_t)n->n,
+		.inline_data = buf_span(nested)};
+	return r;
+}
+
+int tree_builder_finish(struct tree_builder *b, struct buf *nested, struct content *ret,
+	struct err *e)
 {
 	int r = 0, top = 0;
 	*ret = (struct content){.kind = CONTENT_EMPTY};
@@ -378,7 +423,9 @@ int tree_builder_finish(struct tree_builder *b, struct content *ret, struct err 
 			r = close_node(b, i, e);
 	while (r == 0 && top + 1 < TREE_LEVELS && b->level[top].n == 0)
 		top++; /* closing filled the level and moved on */
-	if (r == 0 && top < TREE_LEVELS && b->level[top].n) {
+	if (r == 0 && nested && top == 0 && b->level[0].n && b->level[0].items.len <= NESTED_BYTES_MAX)
+		r = nest(&b->level[0], nested, ret, e);
+	else if (r == 0 && top < TREE_LEVELS && b->level[top].n) {
 		ret->kind = CONTENT_TREE;
 		ret->level = (uint8_t)top;
 		r = write_node(b, top, &ret->name, e);

@@ -1,6 +1,8 @@
 /* tree.h - directories of a snapshot: sorted entries in leaf blobs of bounded size, under inner
  * blobs where there is more than one leaf. Cuts depend on a keyed hash of the name, so that a new
- * name changes one leaf. docs/FORMAT.md, "Trees".
+ * name changes one leaf. The entries of a small directory are nested: they stand behind its own entry, in
+ * the leaf of the directory above, so that a change down there is one new blob and not one a directory.
+ * docs/FORMAT.md, "Trees".
  *
  * Nothing is loaded up front: reading costs the leaves that are looked at. */
 #ifndef MCFS_SNAPSHOT_TREE_H
@@ -24,12 +26,13 @@ struct tree_iter {
 	struct coder *c;
 	int depth; /* of the stack; -1: nothing left */
 	struct tree_place place; /* of the entry that was given last */
-	struct name leaf;
-	uint32_t next_index;
 	struct tree_level {
 		struct plain *node;
+		struct name name;
 		struct rd rd;
-		uint64_t left; /* entries not read yet */
+		uint64_t left; /* items not read yet */
+		uint32_t index; /* of the next item */
+		uint32_t below; /* items to pass over: they are nested in the one that was given last */
 		uint8_t level;
 	} stack[TREE_LEVELS];
 };
@@ -42,7 +45,7 @@ int tree_iter_next(struct tree_iter *it, struct entry *ret, struct err *e) MUST_
 void tree_iter_close(struct tree_iter *it);
 
 /* One node by itself, for those who walk nodes and not directories. While `left` is not 0: entries at
- * level 0, children above. Valid as long as the bytes are. */
+ * level 0, those of nested directories among them, children above. Valid as long as the bytes are. */
 struct tree_node {
 	struct rd rd;
 	uint64_t left;
@@ -69,8 +72,11 @@ struct tree_builder;
 int tree_builder_new(struct tree_builder **ret, struct store *s, struct coder *c,
 	const struct content *old, struct err *e) MUST_CHECK;
 int tree_builder_add(struct tree_builder *b, const struct entry *en, struct err *e) MUST_CHECK;
-/* The builder is gone either way. */
-int tree_builder_finish(struct tree_builder *b, struct content *ret, struct err *e) MUST_CHECK;
+/* The builder is gone either way. A small directory is not stored: *ret is CONTENT_NESTED then, and its
+ * bytes, for the entry that is added above, are in *nested, which was empty. NULL: it has nothing above it,
+ * and is stored in any case. */
+int tree_builder_finish(struct tree_builder *b, struct buf *nested, struct content *ret,
+	struct err *e) MUST_CHECK;
 void tree_builder_free(struct tree_builder *b);
 
 #endif

@@ -203,6 +203,18 @@ static struct content bad_nodes(struct craft *x)
 	add(x, &l, &en);
 	en = dir("not-there", (struct content){.kind = CONTENT_TREE, .name = {{9}}});
 	add(x, &l, &en);
+	/* Nested directories that say more entries than follow them; the inner one more than the outer. */
+	struct entry_list lying = {0};
+	en = dir("more", (struct content){.kind = CONTENT_NESTED, .below = 1000});
+	add(x, &lying, &en);
+	en = file(x, "one", "fine\n");
+	add(x, &lying, &en);
+	en = dir("lying", node(x, &lying));
+	add(x, &l, &en);
+	en = dir("outer", (struct content){.kind = CONTENT_NESTED, .below = 1});
+	add(x, &l, &en);
+	en = dir("inner", (struct content){.kind = CONTENT_NESTED, .below = 1});
+	add(x, &l, &en);
 	en = file(x, "z-fine", "fine\n");
 	add(x, &l, &en);
 	return node(x, &l);

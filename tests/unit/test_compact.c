@@ -67,7 +67,7 @@ static void finish_snapshot(struct store *s, const struct name *file, const char
 	*sn = (struct snapshot){.generation = 1};
 	OK(tree_builder_new(&b, s, &c, NULL, e));
 	OK(tree_builder_add(b, &en, e));
-	OK(tree_builder_finish(b, &sn->root, e));
+	OK(tree_builder_finish(b, NULL, &sn->root, e));
 	OK(store_commit(s, &c, e));
 	snprintf(sn->name, sizeof sn->name, "%s", label);
 	sn->host = strdup("host");

@@ -108,7 +108,7 @@ static void put_tree(struct store *s, const struct name *file, struct content *r
 		.size = 100000, .content = {.kind = CONTENT_BLOB, .name = *file}};
 	OK(tree_builder_new(&b, s, &c, NULL, e));
 	OK(tree_builder_add(b, &en, e));
-	OK(tree_builder_finish(b, ret, e));
+	OK(tree_builder_finish(b, NULL, ret, e));
 }
 
 static void put_snapshot(struct store *s, unsigned no, const struct content *root)

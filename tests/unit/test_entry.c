@@ -158,7 +158,12 @@ static void test_contradictions(void **state)
 	en = plain_file();
 	en.content.kind = CONTENT_TREE;
 	must_be_bad(en);
-	en.content.kind = CONTENT_TREE + 1;
+	en.content = (struct content){.kind = CONTENT_NESTED, .below = 1};
+	must_be_bad(en);
+	en.type = NODE_DIR;
+	en.content.below = 0;
+	must_be_bad(en);
+	en.content = (struct content){.kind = CONTENT_NESTED + 1};
 	must_be_bad(en);
 	en = plain_file();
 	en.content.level = 1;
