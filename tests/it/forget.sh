@@ -53,7 +53,7 @@ expect 0 "$MCFS" --json list
 [ "$(grep -o '"id"' "$work/stdout" | wc -l)" = 3 ] || fail "not three are left"
 # All of one day: the newest is kept, whatever its groups are called.
 expect 0 "$MCFS" forget --keep-daily 1 --group-by none
-says '1 snapshots kept, 2 forgotten'
+says '1 snapshot kept, 2 forgotten'
 expect 0 "$MCFS" undelete --all
 
 check "the newest forgotten is no rollback; the newest removed is one"

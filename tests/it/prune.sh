@@ -160,7 +160,7 @@ expect 0 "$MCFS" prune --world "$w" "$chunk"
 expect 0 "$MCFS" --json trash list --world "$w"
 [ "$(json items)" = 1 ] || fail "$(json items) items instead of 1"
 expect 0 "$MCFS" trash list
-says ': 1 chunks'
+says ': 1 chunk,'
 expect 0 "$MCFS" trash empty --keep "1 day"
 expect 0 "$MCFS" trash empty --world "$w" --all
 expect 1 "$MCFS" trash restore --world "$w" "$chunk"

@@ -224,12 +224,13 @@ static void print_dim(const struct cli *cli, const struct choice *c, const struc
 	char b[16];
 	const char *sep = "  protected: ";
 	cli_print_name(stdout, d->dim.name, strlen(d->dim.name));
-	printf(": %llu of %llu chunks\n", (unsigned long long)d->prunable,
-		(unsigned long long)d->chunks);
+	printf(": %llu of %llu chunk%s\n", (unsigned long long)d->prunable,
+		(unsigned long long)d->chunks, cli_s(d->chunks));
 	for (size_t i = 0; i < rules_count(c->rules); i++) {
 		const char *text = rules_text(c->rules, i);
-		printf("  %s: %llu chunks, %s (", rules_name(c->rules, i),
-			(unsigned long long)d->rule_chunks[i], cli_bytes(d->rule_bytes[i], b));
+		printf("  %s: %llu chunk%s, %s (", rules_name(c->rules, i),
+			(unsigned long long)d->rule_chunks[i], cli_s(d->rule_chunks[i]),
+			cli_bytes(d->rule_bytes[i], b));
 		cli_print_name(stdout, text, strlen(text));
 		puts(")");
 	}

@@ -289,6 +289,11 @@ char *cli_bytes(uint64_t n, char out[16])
 	return out;
 }
 
+const char *cli_s(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 char *cli_time(struct timestamp t, char out[32])
 {
 	time_t s = (time_t)t.s;

@@ -131,6 +131,8 @@ void cli_split_spec(char *spec, const char **ret_snap, const char **ret_path);
 json_t *cli_json_string(const char *s, size_t n);
 json_t *cli_json_snapshot(const struct snapshot *sn);
 char *cli_bytes(uint64_t n, char out[16]);
+/* The end of a word that counts: "1 file", "2 files". */
+const char *cli_s(uint64_t n);
 /* Local time, to the second; with zone offset for JSON. */
 char *cli_time(struct timestamp t, char out[32]);
 char *cli_time_iso(struct timestamp t, char out[40]);

@@ -96,19 +96,22 @@ static void print_result(const struct cli *cli, const struct check_options *opt,
 	}
 	if (cli->quiet)
 		return;
-	printf("%llu packs, %llu blobs, %llu snapshots: ", (unsigned long long)r->packs,
-		(unsigned long long)r->blobs, (unsigned long long)r->snapshots);
+	printf("%llu pack%s, %llu blob%s, %llu snapshot%s: ", (unsigned long long)r->packs,
+		cli_s(r->packs), (unsigned long long)r->blobs, cli_s(r->blobs),
+		(unsigned long long)r->snapshots, cli_s(r->snapshots));
 	if (r->damage)
-		printf("%llu damaged, %llu files touched (named above)\n",
-			(unsigned long long)r->damage, (unsigned long long)r->damaged_files);
+		printf("%llu damaged, %llu file%s touched (named above)\n",
+			(unsigned long long)r->damage, (unsigned long long)r->damaged_files,
+			cli_s(r->damaged_files));
 	else
 		printf("no damage\n");
 	if (r->lost_files)
 		printf("%llu files are known to be damaged since a repair (named above)\n",
 			(unsigned long long)r->lost_files);
 	if (opt->read_percent || opt->parts)
-		printf("%llu blobs in %llu packs read and recomputed, %s\n",
-			(unsigned long long)r->read_blobs, (unsigned long long)r->read_packs,
+		printf("%llu blob%s in %llu pack%s read and recomputed, %s\n",
+			(unsigned long long)r->read_blobs, cli_s(r->read_blobs),
+			(unsigned long long)r->read_packs, cli_s(r->read_packs),
 			cli_bytes(r->read_bytes, b));
 	if ((opt->read_percent && opt->read_percent < 100) || opt->parts) {
 		if (r->never_read)
@@ -170,12 +173,14 @@ static void print_repair(const struct cli *cli, const struct repair_result *r, i
 	if (cli->quiet)
 		return;
 	if (r->parity_packs)
-		printf("%llu packs restored by parity: %llu bytes were wrong or missing\n",
-			(unsigned long long)r->parity_packs, (unsigned long long)r->parity_bytes);
+		printf("%llu pack%s restored by parity: %llu bytes were wrong or missing\n",
+			(unsigned long long)r->parity_packs, cli_s(r->parity_packs),
+			(unsigned long long)r->parity_bytes);
 	if (r->rewritten_packs)
-		printf("%llu packs replaced: %s of frames saved, %llu frames dropped\n",
-			(unsigned long long)r->rewritten_packs, cli_bytes(r->saved_bytes, a),
-			(unsigned long long)r->lost_frames);
+		printf("%llu pack%s replaced: %s of frames saved, %llu frame%s dropped\n",
+			(unsigned long long)r->rewritten_packs, cli_s(r->rewritten_packs),
+			cli_bytes(r->saved_bytes, a), (unsigned long long)r->lost_frames,
+			cli_s(r->lost_frames));
 	if (r->snapshots_aside)
 		printf("%llu snapshot objects could not be read; they are in damaged/ now\n",
 			(unsigned long long)r->snapshots_aside);

@@ -119,16 +119,16 @@ static void print_result(struct cli *cli, const struct compact_options *opt,
 	}
 	if (cli->quiet)
 		return;
-	printf("%llu snapshots need %s of %s", (unsigned long long)r->snapshots,
-		cli_bytes(r->used_bytes, a), cli_bytes(r->bytes, b));
+	printf("%llu snapshot%s need%s %s of %s", (unsigned long long)r->snapshots,
+		cli_s(r->snapshots), r->snapshots == 1 ? "s" : "", cli_bytes(r->used_bytes, a), cli_bytes(r->bytes, b));
 	if (r->forgotten)
 		printf("; %llu forgotten ones %s", (unsigned long long)r->forgotten,
 			opt->dry_run ? "would be given up" : "are given up");
 	if (r->recompressed)
 		printf("\n%llu groups of chunks were compressed again",
 			(unsigned long long)r->recompressed);
-	printf("\n%llu packs %s, %s; %s of it is used and %s: %s %s in %.1f s\n",
-		(unsigned long long)r->removed_packs, opt->dry_run ? "would go" : "removed",
+	printf("\n%llu pack%s %s, %s; %s of it is used and %s: %s %s in %.1f s\n",
+		(unsigned long long)r->removed_packs, cli_s(r->removed_packs), opt->dry_run ? "would go" : "removed",
 		cli_bytes(r->removed_bytes, a), cli_bytes(r->rewritten_bytes, b),
 		opt->dry_run ? "would be copied" : "was copied",
 		cli_bytes((uint64_t)(net(r) < 0 ? -net(r) : net(r)), c),

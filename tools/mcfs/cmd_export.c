@@ -333,8 +333,8 @@ static int run(struct cli *cli, int argc, char **argv)
 		   : x.problems ? EXIT_PARTLY
 				: EXIT_DONE;
 	if (r == 0 && cli->verbose)
-		cli_note(&plain_cli, "exported %llu files, %s", (unsigned long long)x.files,
-			cli_bytes(x.bytes, b));
+		cli_note(&plain_cli, "exported %llu file%s, %s", (unsigned long long)x.files,
+			cli_s(x.files), cli_bytes(x.bytes, b));
 	export_free(&x);
 	session_close(&s);
 	return code;

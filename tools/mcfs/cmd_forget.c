@@ -183,7 +183,7 @@ static void report(struct cli *cli, const struct forget_args *a, struct tally *t
 			a->dry_run, "kept", t->kept_json, "forgotten", t->gone_json, "exit_code",
 			code));
 	else if (!cli->quiet)
-		printf("%zu snapshots kept, %zu %s%s\n", t->kept, t->gone,
+		printf("%zu snapshot%s kept, %zu %s%s\n", t->kept, cli_s(t->kept), t->gone,
 			a->dry_run ? "would be forgotten" : "forgotten",
 			t->gone && !a->dry_run ? " ('mcfs undelete' brings them back until "
 						 "'mcfs compact' has run)" : "");

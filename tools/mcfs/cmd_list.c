@@ -116,10 +116,11 @@ static void snapshot_info(struct cli *cli, const struct snapshot *sn)
 	}
 	for (size_t i = 0; i < sn->n_tags; i++)
 		printf("tag        %s\n", sn->tags[i]);
-	printf("holds      %llu files in %llu directories, %s\n"
-	       "new        %llu files, %llu changed; %s added\n",
-		(unsigned long long)sn->files, (unsigned long long)sn->dirs,
-		cli_bytes(sn->bytes, a), (unsigned long long)sn->files_new,
+	printf("holds      %llu file%s in %llu director%s, %s\n"
+	       "new        %llu file%s, %llu changed; %s added\n",
+		(unsigned long long)sn->files, cli_s(sn->files), (unsigned long long)sn->dirs,
+		sn->dirs == 1 ? "y" : "ies", cli_bytes(sn->bytes, a),
+		(unsigned long long)sn->files_new, cli_s(sn->files_new),
 		(unsigned long long)sn->files_changed, cli_bytes(sn->added_bytes, b));
 	if (sn->files_unreadable || sn->files_restless)
 		printf("problems   %llu not readable, %llu changed while read\n",

@@ -60,10 +60,11 @@ static int change(struct cli *cli, bool add, unsigned percent, struct err *e)
 		cli_json(json_pack("{s:s, s:i, s:I, s:I}", "type", "summary", "percent", (int)percent, "made",
 			(json_int_t)made, "removed", (json_int_t)removed));
 	else if (r == 0 && !cli->quiet && add)
-		printf("parity of %u%%: made for %llu packs, new packs get it too\n", percent,
-			(unsigned long long)made);
+		printf("parity of %u%%: made for %llu pack%s, new packs get it too\n", percent,
+			(unsigned long long)made, cli_s(made));
 	else if (r == 0 && !cli->quiet)
-		printf("parity of %llu packs removed, new packs get none\n", (unsigned long long)removed);
+		printf("parity of %llu pack%s removed, new packs get none\n",
+			(unsigned long long)removed, cli_s(removed));
 	store_lock_release(lock);
 	store_close(s);
 	return r;

@@ -34,12 +34,13 @@ static void print_result(const struct args *a, const char *dimension, const stru
 		return;
 	cli_print_name(stdout, dimension, strlen(dimension));
 	if (r->deferred)
-		printf(": %llu chunks wait for the world to be free\n",
-			(unsigned long long)r->deferred);
+		printf(": %llu chunk%s wait%s for the world to be free\n",
+			(unsigned long long)r->deferred, cli_s(r->deferred),
+			r->deferred == 1 ? "s" : "");
 	else
-		printf(": %s %llu chunks; %s less on the disk, %s in the trash\n",
+		printf(": %s %llu chunk%s; %s less on the disk, %s in the trash\n",
 			a->dry_run ? "would prune" : "pruned", (unsigned long long)r->done,
-			cli_bytes(r->freed_bytes, b), cli_bytes(r->payload_bytes, c));
+			cli_s(r->done), cli_bytes(r->freed_bytes, b), cli_bytes(r->payload_bytes, c));
 	if (r->absent)
 		cli_note(a->cli, "%llu of the chunks are not in the world",
 			(unsigned long long)r->absent);
@@ -99,8 +100,8 @@ static int repack(const struct args *a, struct pruning *w, struct err *e)
 		cli_json(json_pack("{s:s, s:I, s:I}", "type", "repack", "files",
 			(json_int_t)res.done, "smaller_by", (json_int_t)res.freed_bytes));
 	else if (!a->cli->quiet)
-		printf("repacked %llu files, %s shorter\n", (unsigned long long)res.done,
-			cli_bytes(res.freed_bytes, b));
+		printf("repacked %llu file%s, %s shorter\n", (unsigned long long)res.done,
+			cli_s(res.done), cli_bytes(res.freed_bytes, b));
 	return 0;
 }
 
@@ -117,8 +118,8 @@ static int empty_trash(const struct args *a, struct pruning *w, struct err *e)
 		return 0;
 	int r = trash_empty(prune_trash(w->p), &l, false, &out, e);
 	if (r == 0 && out.items && !a->cli->json)
-		cli_note(a->cli, "%llu chunks, %s, left the trash for good, as the rules have it",
-			(unsigned long long)out.items, cli_bytes(out.bytes, b));
+		cli_note(a->cli, "%llu chunk%s, %s, left the trash for good, as the rules have it",
+			(unsigned long long)out.items, cli_s(out.items), cli_bytes(out.bytes, b));
 	return r;
 }
 

@@ -98,8 +98,8 @@ static void print_result(struct cli *cli, const struct restore_options *opt,
 	}
 	if (cli->quiet)
 		return;
-	printf("%s %llu files, %s, from %s", opt->dry_run ? "would restore" : "restored",
-		(unsigned long long)r->files, cli_bytes(r->bytes, b), name);
+	printf("%s %llu file%s, %s, from %s", opt->dry_run ? "would restore" : "restored",
+		(unsigned long long)r->files, cli_s(r->files), cli_bytes(r->bytes, b), name);
 	if (r->kept)
 		printf("; %llu kept", (unsigned long long)r->kept);
 	if (r->deleted)

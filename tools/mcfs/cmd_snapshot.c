@@ -40,9 +40,9 @@ static void print_result(struct cli *cli, const struct backup_options *opt,
 	}
 	if (cli->quiet)
 		return;
-	printf("%s %llu files, %s: %llu new, %llu changed",
+	printf("%s %llu file%s, %s: %llu new, %llu changed",
 		opt->dry_run ? "would look at" : sn->name, (unsigned long long)sn->files,
-		cli_bytes(sn->bytes, a), (unsigned long long)sn->files_new,
+		cli_s(sn->files), cli_bytes(sn->bytes, a), (unsigned long long)sn->files_new,
 		(unsigned long long)sn->files_changed);
 	if (!opt->dry_run)
 		printf("; %s added to the store in %.1f s", cli_bytes(sn->added_bytes, b), seconds);
@@ -171,8 +171,8 @@ static int stage(struct cli *cli, struct args *a, struct stages **ret, struct er
 	else if (r < 0 && !cli->quiet)
 		fprintf(stderr, "mcfs: no copy is made, the sources are read in place: %s\n", own.msg);
 	else if (!cli->quiet)
-		printf("copied %llu files, %s\n", (unsigned long long)stages_files(*ret),
-			cli_bytes(stages_bytes(*ret), size));
+		printf("copied %llu file%s, %s\n", (unsigned long long)stages_files(*ret),
+			cli_s(stages_files(*ret)), cli_bytes(stages_bytes(*ret), size));
 	fflush(stdout);
 	return 0;
 }

@@ -113,7 +113,8 @@ static int list_trash(struct args *a, const char *world, struct err *e)
 			"waiting", (json_int_t)s.waiting));
 	} else if (r == 0 && !a->world) {
 		cli_print_name(stdout, world, strlen(world));
-		printf(": %llu chunks, %s", (unsigned long long)s.items, cli_bytes(s.bytes, b));
+		printf(": %llu chunk%s, %s", (unsigned long long)s.items, cli_s(s.items),
+			cli_bytes(s.bytes, b));
 		printf(s.waiting ? ", %llu waiting\n" : "\n", (unsigned long long)s.waiting);
 	}
 	trash_close(t);
@@ -211,9 +212,9 @@ static int empty_trash(struct args *a, const char *world, struct err *e)
 			"left_bytes", (json_int_t)out.left_bytes));
 	} else if (r == 0 && !a->cli->quiet) {
 		cli_print_name(stdout, world, strlen(world));
-		printf(": %s %llu chunks, %s; %llu are left, %s\n",
+		printf(": %s %llu chunk%s, %s; %llu are left, %s\n",
 			a->dry_run ? "would remove" : "removed", (unsigned long long)out.items,
-			cli_bytes(out.bytes, b), (unsigned long long)out.left_items,
+			cli_s(out.items), cli_bytes(out.bytes, b), (unsigned long long)out.left_items,
 			cli_bytes(out.left_bytes, c));
 	}
 	trash_close(t);

@@ -9,7 +9,7 @@
 
 char *cli_count(uint64_t n, const char *noun, char out[48])
 {
-	snprintf(out, 48, "%llu %s%s", (unsigned long long)n, noun, n == 1 ? "" : "s");
+	snprintf(out, 48, "%llu %s%s", (unsigned long long)n, noun, cli_s(n));
 	return out;
 }
 
