@@ -27,6 +27,7 @@ for page in "$MCFS_SOURCE_ROOT"/docs/*.scd; do
 	page=${page##*/} page=${page%.scd}
 	grep -q " ./usr/share/man/man${page##*.}/$page.gz" "$work/list" || fail "the man page $page is not in the package"
 done
+grep -q ' ./usr/share/man/man1/mcfs-umount.1.gz' "$work/list" || fail "'man mcfs-umount' finds nothing"
 ! grep -vE ' root/root ' "$work/list" || fail "something belongs to somebody else"
 dpkg-deb -f "$deb" Depends >"$work/depends"
 for package in libc6 libsodium23 libsqlite3-0 tzdata; do
