@@ -12,6 +12,8 @@
 
 enum { MAX_DATA = 1 << 18 };
 
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
+
 static struct foreign *work; /* reused: what it remembers must not matter */
 
 static void describe(struct span stream)
