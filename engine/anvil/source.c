@@ -276,6 +276,7 @@ int source_chunk_read(struct source_region *r, unsigned slot, struct source_chun
 	for (int i = 0; i < TRIES; i++) {
 		c->entry = region_entry_at(r->header, slot);
 		c->stream = (struct span){0};
+		c->plain = false;
 		if (!source_has_chunk(r, slot))
 			return err_set(e, E_NOTFOUND, 0, "there is no such chunk");
 		int rc = read_record(r, slot, c, e);
@@ -291,13 +292,38 @@ int source_chunk_read(struct source_region *r, unsigned slot, struct source_chun
 	return err_set(e, E_CHANGED, 0, "the chunk did not hold still while it was read");
 }
 
+int source_chunk_look(struct source_region *r, unsigned slot, struct source_chunk *c, struct err *e)
+{
+	const struct source_ops *ops = r->file->source->ops;
+	uint8_t type;
+	if (!ops->chunk || !source_has_chunk(r, slot))
+		return source_chunk_read(r, slot, c, e);
+	c->entry = region_entry_at(r->header, slot);
+	c->record.len = 0;
+	int rc = ops->chunk(r->file, slot, &type, &c->plain, &c->record, e);
+	if (rc == E_NOTFOUND)
+		return source_chunk_read(r, slot, c, e);
+	if (rc < 0)
+		return rc;
+	c->type = type & 0x7f;
+	c->external = type & CHUNK_EXTERNAL;
+	c->stream = buf_span(&c->record);
+	return c->external ? read_external(r, slot, c, e) : 0;
+}
+
+int source_chunk_decode(const struct source_chunk *c, struct buf *nbt, struct err *e)
+{
+	return c->plain ? buf_add(nbt, c->stream.p, c->stream.n, e)
+			: chunk_decode(c->type, c->stream, SOURCE_NBT_MAX, nbt, e);
+}
+
 int source_chunk_nbt(struct source_region *r, unsigned slot, struct source_chunk *c,
 	struct buf *nbt, struct err *e)
 {
 	size_t start = nbt->len;
-	int rc = source_chunk_read(r, slot, c, e);
+	int rc = source_chunk_look(r, slot, c, e);
 	if (rc == 0)
-		rc = chunk_decode(c->type, c->stream, SOURCE_NBT_MAX, nbt, e);
+		rc = source_chunk_decode(c, nbt, e);
 	if (rc < 0)
 		return rc;
 	rc = nbt_check(span_of(nbt->p + start, nbt->len - start), e);

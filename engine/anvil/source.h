@@ -57,6 +57,11 @@ struct source_ops {
 		struct err *e);
 	void (*close_file)(struct source_file *f);
 	void (*close)(struct source *s);
+	/* NULL where files are bytes and nothing else. Of a region file: a chunk's type byte and its NBT
+	 * (*ret_plain) or its stream, appended, without the pains of making the stream anew. E_NOTFOUND:
+	 * the bytes are to be read. */
+	int (*chunk)(struct source_file *f, unsigned slot, uint8_t *ret_type, bool *ret_plain,
+		struct buf *out, struct err *e);
 };
 
 struct source {
@@ -133,6 +138,7 @@ struct source_chunk {
 	struct buf record;	   /* length, type, stream, as in the file */
 	struct buf outside;	   /* the .mcc file */
 	struct span stream;	   /* points into one of the two */
+	bool plain;		   /* `stream` is the NBT (source_chunk_look()) */
 };
 void source_chunk_free(struct source_chunk *c);
 #define CLEANUP_SOURCE_CHUNK __attribute__((cleanup(source_chunk_free)))
@@ -144,7 +150,13 @@ void source_chunk_free(struct source_chunk *c);
  * On live sources the slot's entry in r->header is renewed when it has changed. */
 int source_chunk_read(struct source_region *r, unsigned slot, struct source_chunk *c,
 	struct err *e) MUST_CHECK;
-/* The same, decoded: appends the NBT to *nbt. E_FORMAT also when the stream does not decode to one
+/* The same for those who only want the NBT: where it is at hand without its stream, `plain` is set and
+ * there is no record. Then decode it. */
+int source_chunk_look(struct source_region *r, unsigned slot, struct source_chunk *c,
+	struct err *e) MUST_CHECK;
+/* Append what chunk_decode() makes of a chunk that was read, at most SOURCE_NBT_MAX bytes. */
+int source_chunk_decode(const struct source_chunk *c, struct buf *nbt, struct err *e) MUST_CHECK;
+/* Both, and checked: appends the NBT to *nbt. E_FORMAT also when the stream does not decode to one
  * whole NBT compound. */
 int source_chunk_nbt(struct source_region *r, unsigned slot, struct source_chunk *c,
 	struct buf *nbt, struct err *e) MUST_CHECK;

@@ -135,7 +135,8 @@ static void dir_close(struct source *s)
 	free(ds);
 }
 
-static const struct source_ops dir_ops = {dir_list, dir_open, dir_pread, dir_close_file, dir_close};
+static const struct source_ops dir_ops = {dir_list, dir_open, dir_pread, dir_close_file, dir_close,
+	NULL};
 
 int source_dir_open(struct source **ret, const char *path, struct err *e)
 {

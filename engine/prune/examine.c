@@ -76,11 +76,11 @@ void examine_region(struct examiner *x, struct source_region *const reg[SOURCE_K
 		find_shared(reg[k], x->shared[k]);
 }
 
-/* source_chunk_read(), for chunks that have their sectors to themselves. */
+/* source_chunk_look(), for chunks that have their sectors to themselves. */
 static int read_record(struct examiner *x, struct source_region *reg, enum source_kind k,
 	unsigned slot, struct err *e)
 {
-	int r = source_chunk_read(reg, slot, &x->chunk[k], e);
+	int r = source_chunk_look(reg, slot, &x->chunk[k], e);
 	if (r == 0 && x->shared[k][slot / 8] >> (slot & 7) & 1)
 		return err_set(e, E_FORMAT, 0, "it shares sectors with another chunk");
 	return r;
@@ -149,7 +149,7 @@ static int decode_other(struct examiner *x, struct source_region *const reg[], e
 	if (r < 0 || !*ret)
 		return r;
 	x->nbt.len = 0;
-	r = chunk_decode(x->chunk[k].type, x->chunk[k].stream, SOURCE_NBT_MAX, &x->nbt, &why);
+	r = source_chunk_decode(&x->chunk[k], &x->nbt, &why);
 	if (r == 0)
 		r = nbt_check(buf_span(&x->nbt), &why);
 	if (r == 0 && k == SOURCE_ENTITIES) {
@@ -194,9 +194,9 @@ static enum answer decide(const struct examiner *x, const struct examine_options
 	return o->decide(o->ctx, &x->facts);
 }
 
-static bool worth_streaming(struct examiner *x, unsigned type)
+static bool worth_streaming(struct examiner *x, const struct source_chunk *c)
 {
-	if (type != CHUNK_ZLIB && type != CHUNK_GZIP)
+	if (c->plain || (c->type != CHUNK_ZLIB && c->type != CHUNK_GZIP))
 		return false;
 	if (x->direct) {
 		x->direct--;
@@ -260,7 +260,7 @@ static int read_whole(struct examiner *x, unsigned wants, struct err *e)
 	memcpy(f->external, external, sizeof external);
 	f->known = keep;
 	x->nbt.len = 0;
-	int r = chunk_decode(c->type, c->stream, SOURCE_NBT_MAX, &x->nbt, &why);
+	int r = source_chunk_decode(c, &x->nbt, &why);
 	if (r == 0)
 		r = nbt_check(buf_span(&x->nbt), &why);
 	if (r < 0)
@@ -327,7 +327,7 @@ static int examine(struct examiner *x, struct source_region *const reg[], unsign
 	*ret = decide(x, o);
 	if (r < 0 || *ret == ANSWER_NO || (*ret != ANSWER_UNKNOWN && !o->verify))
 		return r;
-	if (*ret == ANSWER_UNKNOWN && worth_streaming(x, x->facts.type[0])) {
+	if (*ret == ANSWER_UNKNOWN && worth_streaming(x, &x->chunk[SOURCE_REGION])) {
 		content_begin(&x->content, &x->facts, o->wants, false);
 		r = stream(x, o, ret, e);
 		if (r < 0 || *ret == ANSWER_NO || (*ret != ANSWER_UNKNOWN && !o->verify))

@@ -243,6 +243,31 @@ int reader_pread(struct reader *r, struct coder *c, uint64_t off, void *p, size_
 	return rc;
 }
 
+static int take_chunk(struct span plain, const struct group_slot *s, uint8_t *ret_type, bool *ret_plain,
+	struct buf *out, struct err *e)
+{
+	*ret_plain = s->recipe != RECIPE_NONE;
+	*ret_type = *ret_plain ? group_type(s) : plain.p[s->plain_off];
+	return *ret_plain ? group_nbt(plain, s, out, e)
+			  : buf_add(out, plain.p + s->plain_off + 1, s->plain_len - 1, e);
+}
+
+int reader_chunk(struct reader *r, struct coder *c, unsigned slot, uint8_t *ret_type, bool *ret_plain,
+	struct buf *out, struct err *e)
+{
+	CLEANUP_PLAIN struct plain *p = NULL;
+	struct group_slot slots[GROUP_SLOTS];
+	if (r->content.kind != CONTENT_REGION || !r->layout.rec_len[slot])
+		return err_set(e, E_NOTFOUND, 0, "there is no such chunk");
+	int rc = store_plain(r->s, c, &r->layout.sources[slot / GROUP_SLOTS].name, &p, e);
+	if (rc == 0)
+		rc = p->form == FORM_GROUP ? group_parse(buf_span(&p->data), slots, e) : E_CORRUPT;
+	const struct group_slot *s = &slots[slot % GROUP_SLOTS];
+	if (rc == E_CORRUPT || (rc == 0 && s->canon_len != r->layout.rec_len[slot]))
+		return err_set(e, E_CORRUPT, 0, "the region file's chunks do not fit its layout");
+	return rc < 0 ? rc : take_chunk(buf_span(&p->data), s, ret_type, ret_plain, out, e);
+}
+
 static int seek_map(struct reader *r, struct coder *c, uint64_t off, bool hole, uint64_t *ret,
 	struct err *e)
 {

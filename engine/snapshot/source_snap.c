@@ -172,6 +172,13 @@ static int snap_pread(struct source_file *file, uint64_t off, void *p, size_t n,
 	return reader_pread(f->reader, f->coder, off, p, n, ret_n, e);
 }
 
+static int snap_chunk(struct source_file *file, unsigned slot, uint8_t *ret_type, bool *ret_plain,
+	struct buf *out, struct err *e)
+{
+	struct snap_file *f = (struct snap_file *)(void *)file;
+	return reader_chunk(f->reader, f->coder, slot, ret_type, ret_plain, out, e);
+}
+
 /* ---- the source ---- */
 
 static void snap_close(struct source *s)
@@ -187,7 +194,7 @@ static void snap_close(struct source *s)
 }
 
 static const struct source_ops snap_ops = {snap_list, snap_open, snap_pread, snap_close_file,
-	snap_close};
+	snap_close, snap_chunk};
 
 static int nothing(void *ctx, const char *name, bool is_dir, struct err *e)
 {

@@ -75,6 +75,11 @@ int group_nbt(struct span plain, const struct group_slot *slot, struct buf *out,
 	return r;
 }
 
+uint8_t group_type(const struct group_slot *slot)
+{
+	return (uint8_t)type_of_recipe(slot->recipe);
+}
+
 int group_record(struct restreamer *rs, struct span plain, const struct group_slot *slot,
 	struct buf *out, struct err *e)
 {
@@ -86,7 +91,7 @@ int group_record(struct restreamer *rs, struct span plain, const struct group_sl
 		int r = buf_add(out, head, 4, e);
 		return r < 0 ? r : buf_add(out, body.p, body.n, e);
 	}
-	head[4] = (uint8_t)type_of_recipe(slot->recipe);
+	head[4] = group_type(slot);
 	CLEANUP_BUF struct buf nbt = BUF_INIT;
 	int r = buf_add(out, head, sizeof head, e);
 	if (r == 0 && slot->filtered) {

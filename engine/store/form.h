@@ -71,6 +71,8 @@ int group_parse(struct span plain, struct group_slot slots[GROUP_SLOTS], struct 
  * filtered. */
 int group_nbt(struct span plain, const struct group_slot *slot, struct buf *out,
 	struct err *e) MUST_CHECK;
+/* The type byte of such a slot's record. */
+uint8_t group_type(const struct group_slot *slot);
 /* Append one slot's canonical record (what stands in the region file). Whoever does not check the
  * group's name calls the second, which compares the record's check, tries zlib where it differs, and
  * gives E_CORRUPT when that does, too. */

@@ -64,6 +64,15 @@ for at in "$world" server/world; do
 		'InhabitedTime > 0 OR Palette contains stone'
 	cmp "$work/stdout" "$work/live.list" || fail "the snapshot has other chunks"
 done
+n=0
+for q in 'Compression = ZLIB' '#Entities > 0' 'Damaged = true' 'Status = full AND Size > 4096' 'DataVersion < 3000'; do
+	expect 0 "$MCFS" query --world "$work/away" -d overworld "$q"
+	cp "$work/stdout" "$work/live.list"
+	n=$((n + $(wc -l <"$work/live.list")))
+	expect 0 "$MCFS" query --snapshot latest --world server/world -d overworld "$q"
+	cmp "$work/stdout" "$work/live.list" || fail "$q: the snapshot has other chunks"
+done
+[ "$n" -gt 0 ] || fail "there was nothing to compare"
 expect 0 "$MCFS" world --snapshot latest server/world
 says "in a snapshot"
 expect 0 "$MCFS" map --snapshot latest --world server/world -o "$work/s.png"
