@@ -7,6 +7,7 @@
 #include "engine/base/cleanup.h"
 #include "engine/base/duration.h"
 #include "engine/prune/rules_internal.h"
+#include "engine/prune/find.h"
 #include "engine/prune/scan.h"
 #include "engine/prune/flat.h"
 
@@ -18,6 +19,7 @@
 struct judging {
 	const struct rules *r;
 	struct guards guards;
+	const struct selection *also; /* NULL: nothing */
 	struct judged_dim *out;
 	uint16_t (*sectors)[REGION_SLOTS]; /* what each chunk takes, all kinds */
 	struct signal_counts *signal;
@@ -31,6 +33,8 @@ static enum answer decide(void *ctx, const struct facts *f)
 {
 	const struct judging *j = ctx;
 	size_t i;
+	if (j->also && !f->damaged && selection_has(j->also, f->x, f->z))
+		return ANSWER_YES;
 	return rules_ask(j->r, f, &i);
 }
 
@@ -59,7 +63,7 @@ static uint8_t verdict_of(const struct judging *j, enum answer a, const struct f
 		return guard;
 	if (j->r->keep && !f->damaged && query_judge(j->r->keep, f) >= ANSWER_YES)
 		return VERDICT_STRUCTURE;
-	rules_ask(j->r, f, &i);
+	rules_ask(j->r, f, &i); /* the last one, when none asks for it but it was found */
 	return (uint8_t)(VERDICT_RULE + i);
 }
 
@@ -275,10 +279,19 @@ static bool is_asked(const struct whole *w, const struct world_dim *d)
 	return !w->opt->dimension || strcmp(w->opt->dimension, d->name) == 0;
 }
 
+static const struct selection *also_in(const struct found *f, const struct world_dim *d)
+{
+	for (size_t i = 0; f && i < f->n; i++)
+		if (strcmp(f->v[i].dim.folder, d->folder) == 0)
+			return f->v[i].match;
+	return NULL;
+}
+
 static int judge_dim(struct whole *w, struct judged_dim *d, struct signal_counts *signal,
 	struct err *e)
 {
-	struct judging j = {.r = w->r, .out = d, .signal = signal};
+	struct judging j = {.r = w->r, .also = also_in(w->opt->also, &d->dim), .out = d,
+		.signal = signal};
 	int r = guards_make(&j.guards, w->r, w->facts, w->s, &d->dim, e);
 	if (r < 0)
 		return r;

@@ -134,12 +134,16 @@ struct judgement {
 	int64_t now;
 };
 
+struct found;
 struct judge_options {
 	int64_t now;	       /* epoch seconds; 0: the clock */
 	const char *dimension; /* only this one, by name; NULL: all */
 	unsigned threads;      /* 0: one a processor */
 	const volatile sig_atomic_t *cancel; /* E_CANCELLED once it is not 0; NULL */
 	const struct log *log; /* what should be known: unreadable player files and so on; NULL */
+	/* What was found (find.h) counts as if the last rule asked for it, too: the surroundings of what it
+	 * asks for, say. Protections hold, and damaged chunks stay. NULL: nothing. */
+	const struct found *also;
 };
 
 /* Judge all chunks of all dimensions. Reads every region header; inflates a chunk only as far as it

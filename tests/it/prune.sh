@@ -153,6 +153,19 @@ expect 0 "$MCFS" snapshot "$w"
 expect 0 "$MCFS" prune --world "$w" --query "xPos > 0 AND zPos > 20" --require-snapshot "1 hour"
 expect 0 "$MCFS" trash restore --world "$w" --all
 
+check "a radius around what matches"
+far=$(awk '$1 ~ /region$/ && $1 !~ /DIM|nether|end/ { print $2 }' "$work/before.list" | sort -t. -k2,2nr -k3,3nr | sed -n 1p)
+IFS=. read -r _ x z <<<"$far"
+expect 0 "$MCFS" prune --world "$w" --dimension overworld --query "xPos = $x AND zPos = $z" --radius 2 --keep-radius 0
+"$MCFS" trash list --world "$w" | grep -oE 'c\.-?[0-9]+\.-?[0-9]+' | sort -u >"$work/got.list"
+awk -v x="$x" -v z="$z" '$1 ~ /region$/ && $1 !~ /DIM|nether|end/ { split($2, c, "."); dx = c[2] - x; dz = c[3] - z
+	if (dx * dx + dz * dz <= 2.3 * 2.3) print $2 }' "$work/before.list" | sort -u >"$work/want.list"
+[ "$(wc -l <"$work/want.list")" -gt 2 ] || fail "$far has no neighbours"
+equal_lists "$work/want.list" "$work/got.list" "--radius took other chunks"
+expect 0 "$MCFS" trash restore --world "$w" --all
+expect 2 "$MCFS" prune --world "$w" --rules /dev/null --radius 2
+one_clear_line
+
 check "explained, listed, emptied"
 chunk=$(awk '$1 ~ /region$/ && $1 !~ /DIM|nether|end/ { print $2; exit }' "$work/before.list")
 expect 0 "$MCFS" prune --world "$w" --query 'xPos > -100000' --explain "$chunk"

@@ -10,6 +10,7 @@
 #include "engine/base/cleanup.h"
 #include "engine/base/duration.h"
 #include "engine/config/prune_config.h"
+#include "engine/prune/find.h"
 #include "engine/prune/selection.h"
 #include "tools/mcfs/session.h"
 
@@ -183,13 +184,25 @@ static int take_verdicts(const struct choice *c, const struct judged_dim *d, int
 	return r;
 }
 
+static int find_near(const struct wish *w, struct source *src, struct found *ret, struct err *e)
+{
+	struct find_options opt = {.query = w->query, .dimension = w->dimension, .now = w->now,
+		.grow = w->radius, .cancel = &cli_interrupted};
+	return find_chunks(src, &opt, ret, e);
+}
+
 static int choose_by_rules(const struct cli *cli, const struct wish *w, struct source *src,
 	struct choice *c, struct err *e)
 {
 	struct judge_options opt = {.now = w->now, .dimension = w->dimension,
 		.cancel = &cli_interrupted, .log = &cli->log};
 	int64_t since = (int64_t)time(NULL);
-	int r = rules_judge(c->rules, src, &opt, &c->judged, e);
+	struct found near = {0};
+	int r = w->radius ? find_near(w, src, &near, e) : 0;
+	opt.also = &near;
+	if (r == 0)
+		r = rules_judge(c->rules, src, &opt, &c->judged, e);
+	found_free(&near);
 	for (size_t i = 0; r == 0 && i < c->judged->n_dims; i++) {
 		const struct judged_dim *d = &c->judged->dims[i];
 		if (d->dim.world[0])

@@ -13,6 +13,7 @@ struct wish {
 	struct chunk_spec *specs;
 	size_t n_specs;
 	const char *selection, *rules, *query;
+	unsigned radius; /* what is this near to a match of `query` goes, too */
 	int keep_radius; /* -1: as the rules say */
 	int64_t now;	 /* 0: the clock */
 	bool force;

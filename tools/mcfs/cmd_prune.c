@@ -181,7 +181,7 @@ static const struct option options[] = {{"world", required_argument, NULL, 'w'},
 	{"dimension", required_argument, NULL, 'd'}, {"when-running", required_argument, NULL, 'W'},
 	{"rules", required_argument, NULL, 'r'}, {"query", required_argument, NULL, 'q'},
 	{"selection", required_argument, NULL, 's'}, {"keep-radius", required_argument, NULL, 'k'},
-	{"now", required_argument, NULL, 't'}, {"force", no_argument, NULL, 'f'},
+	{"radius", required_argument, NULL, 'u'}, {"now", required_argument, NULL, 't'}, {"force", no_argument, NULL, 'f'},
 	{"explain", required_argument, NULL, 'x'}, {"require-snapshot", required_argument, NULL, 'S'},
 	{"dry-run", no_argument, NULL, 'n'}, {"damaged", no_argument, NULL, 'D'},
 	{"repack", no_argument, NULL, 'R'}, {"no-holes", no_argument, NULL, 'H'}, {0}};
@@ -243,6 +243,12 @@ static int set_value(struct args *a, int o, const char *value)
 		return end != value && !*end && n <= 32
 			       ? EXIT_DONE
 			       : cli_usage(a->cli, "--keep-radius is 0 to 32 chunks, not '%s'", value);
+	case 'u':
+		n = strtoul(value, &end, 10);
+		a->wish.radius = (unsigned)n;
+		return end != value && !*end && n <= 128
+			       ? EXIT_DONE
+			       : cli_usage(a->cli, "--radius is 0 to 128 chunks, not '%s'", value);
 	case 't':
 		return parse_now(value, &a->wish.now)
 			       ? EXIT_DONE
@@ -287,6 +293,8 @@ static int check_args(const struct args *a)
 					 "--selection, or name chunks");
 	if (!rules && (w->force || a->explain || w->keep_radius >= 0 || w->now))
 		return cli_usage(a->cli, "--force, --explain, --keep-radius and --now are about rules");
+	if (w->radius && (!w->query || a->explain))
+		return cli_usage(a->cli, "--radius goes with --query, and not with --explain");
 	return EXIT_DONE;
 }
 
@@ -329,6 +337,7 @@ const struct command command_prune = {"prune", run,
 	"  --selection CSV       what is to go, as MCA Selector writes it\n"
 	"  -n, --dry-run         only say what would be pruned, by which rule, what is protected\n"
 	"  --explain c.X.Z       why this chunk would go or stay\n"
+	"  --radius N            with --query: also what is this near to a match\n"
 	"  --keep-radius N       chunks around those that stay are kept (1, or as the rules say)\n"
 	"  --now T               judge ages as of then\n"
 	"  --force               prune more of a dimension than max_fraction\n"
