@@ -11,7 +11,7 @@
 static const char usage_text[] =
 	"usage: mcfs-demo-world create DIR [--seed N] [--regions N] [--layout classic|26.1]\n"
 	"                       [--data-version N].. [--now EPOCH]\n"
-	"       mcfs-demo-world play DIR [--seed N] [--minutes M] [--now EPOCH]\n"
+	"       mcfs-demo-world play DIR [--seed N] [--minutes M] [--border] [--now EPOCH]\n"
 	"       mcfs-demo-world hammer DIR --seconds S [--rate R] [--regions N] [--oversized]\n"
 	"                       [--seed N]\n"
 	"       mcfs-demo-world verify DIR [--strict]\n"
@@ -31,7 +31,7 @@ __attribute__((noreturn, format(printf, 1, 2))) static void usage(const char *fm
 struct arguments {
 	const char *dir;
 	uint64_t seed;
-	bool has_seed, strict, oversized;
+	bool has_seed, strict, oversized, border;
 	uint32_t now;
 	int regions, minutes, seconds, rate;
 	enum layout layout;
@@ -48,6 +48,7 @@ enum option_id {
 	OPT_SECONDS,
 	OPT_RATE,
 	OPT_OVERSIZED,
+	OPT_BORDER,
 	OPT_STRICT,
 	OPT_HELP
 };
@@ -62,6 +63,7 @@ static const struct option options[] = {
 	{"seconds", required_argument, NULL, OPT_SECONDS},
 	{"rate", required_argument, NULL, OPT_RATE},
 	{"oversized", no_argument, NULL, OPT_OVERSIZED},
+	{"border", no_argument, NULL, OPT_BORDER},
 	{"strict", no_argument, NULL, OPT_STRICT},
 	{"help", no_argument, NULL, OPT_HELP},
 	{0},
@@ -75,7 +77,7 @@ static const struct command {
 } commands[] = {
 	{"create", TAKES(OPT_SEED) | TAKES(OPT_REGIONS) | TAKES(OPT_LAYOUT) | TAKES(OPT_VERSION) |
 			   TAKES(OPT_NOW)},
-	{"play", TAKES(OPT_SEED) | TAKES(OPT_MINUTES) | TAKES(OPT_NOW)},
+	{"play", TAKES(OPT_SEED) | TAKES(OPT_MINUTES) | TAKES(OPT_BORDER) | TAKES(OPT_NOW)},
 	{"hammer", TAKES(OPT_SEED) | TAKES(OPT_SECONDS) | TAKES(OPT_RATE) | TAKES(OPT_REGIONS) |
 			   TAKES(OPT_OVERSIZED) | TAKES(OPT_NOW)},
 	{"verify", TAKES(OPT_STRICT)},
@@ -133,6 +135,9 @@ static void take_option(struct arguments *a, int id, const char *v)
 		break;
 	case OPT_OVERSIZED:
 		a->oversized = true;
+		break;
+	case OPT_BORDER:
+		a->border = true;
 		break;
 	case OPT_STRICT:
 		a->strict = true;
@@ -222,6 +227,7 @@ int main(int argc, char **argv)
 		world_play(&(struct play_options){.dir = a.dir,
 			.seed = a.has_seed ? a.seed : 1,
 			.now = a.now,
+			.border = a.border,
 			.minutes = a.minutes ? a.minutes : 30});
 		break;
 	case 2:

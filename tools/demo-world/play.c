@@ -32,6 +32,7 @@ struct game {
 	struct touched table[TOUCHED];
 	uint32_t order[TOUCHED], count; /* in the order they were touched */
 	struct terrain t;
+	bool border;
 };
 
 static struct region *cached_region(
@@ -257,7 +258,7 @@ static void save_chunk(struct game *g, const struct touched *t)
 				: t->near <= 6 ? "features"
 					       : "structure_starts");
 	} else if (!chunk_is_full(&v)) {
-		if (t->near <= 5)
+		if (t->near <= 5 && !g->border)
 			generate(g, t, "full");
 	} else if (!upgrade(g, &a, &v)) {
 		generate(g, t, "full");
@@ -320,6 +321,8 @@ static void save_touched(struct game *g)
 		const struct touched *t = &g->table[g->order[i]];
 		bool fresh = !region_has(
 			cached_region(g, t->dim, KIND_REGION, t->cx, t->cz), t->cx, t->cz);
+		if (fresh && g->border)
+			continue;
 		uint32_t percent = t->near <= 3 ? 90 : t->near <= 6 ? 40 : 8;
 		if (fresh || rng_chance(&g->r, percent, 100))
 			save_chunk(g, t);
@@ -339,6 +342,7 @@ void world_play(const struct play_options *o)
 	world_open(&g->w, o->dir);
 	if (o->now)
 		g->w.now = o->now;
+	g->border = o->border;
 	int lock = session_lock(o->dir);
 	g->r.s = hash64(o->seed * 31 + g->w.now);
 	g->player_count = 1 + (int)rng_below(&g->r, PLAYERS);

@@ -63,6 +63,7 @@ struct play_options {
 	uint64_t seed;
 	uint32_t now; /* 0: go on where the world's clock stands */
 	int minutes;
+	bool border; /* what is not generated is not reached: no new chunks */
 };
 void world_play(const struct play_options *o);
 
