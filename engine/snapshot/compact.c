@@ -186,7 +186,7 @@ static bool must_copy(const struct compacting *c, const struct rewrite_blob *b, 
 {
 	uint32_t i = *ret_i = blobtab_find(&c->tab, &b->name);
 	return i != BLOBTAB_NONE && (c->tab.flags[i] & BLOB_NEEDED) &&
-	       !(c->tab.flags[i] & BLOB_HELD) && copy_rank(&b->loc) <= c->tab.rank[i];
+	       !(c->tab.flags[i] & BLOB_HELD) && blobtab_will_do(&c->tab, i, &b->loc);
 }
 
 static int copy_frame(struct compacting *c, struct rewrite_blob *v, size_t n, struct err *e)

@@ -134,7 +134,7 @@ static int count_blob(void *ctx, const struct name *name, uint64_t no, const str
 		x->used += blob_share(l); /* newer than the table */
 		return 0;
 	}
-	if (!(t->flags[c->i] & BLOB_NEEDED) || copy_rank(l) > t->rank[c->i])
+	if (!(t->flags[c->i] & BLOB_NEEDED) || !blobtab_will_do(t, c->i, l))
 		return 0;
 	if (!c->best || (c->best->was_doomed && !x->was_doomed)) {
 		c->best = x;

@@ -195,6 +195,12 @@ uint32_t blobtab_find_base(const struct blobtab *t, const uint8_t base[BASE_BYTE
 	return find(t, base, BASE_BYTES);
 }
 
+bool blobtab_will_do(const struct blobtab *t, uint32_t i, const struct blob_loc *l)
+{
+	return copy_rank(l) <= t->rank[i] && (l->method != METHOD_DELTA ||
+		blobtab_find_base(t, l->base) == t->base[i]);
+}
+
 void blobtab_need(struct blobtab *t, uint32_t i)
 {
 	while (i != BLOBTAB_NONE && !(t->flags[i] & BLOB_NEEDED)) {

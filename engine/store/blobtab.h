@@ -48,6 +48,9 @@ void blobtab_free(struct blobtab *t);
 /* BLOBTAB_NONE when there is none. */
 uint32_t blobtab_find(const struct blobtab *t, const struct name *name);
 uint32_t blobtab_find_base(const struct blobtab *t, const uint8_t base[BASE_BYTES]);
+/* Is this copy as good as the one that was chosen: of the least rank, and against the same base? Of two
+ * writers who stored a blob at once each may have had a base of its own; only the chosen one's is needed. */
+bool blobtab_will_do(const struct blobtab *t, uint32_t i, const struct blob_loc *l);
 /* It is needed, and so is the base of its best copy, and so on. */
 void blobtab_need(struct blobtab *t, uint32_t i);
 
