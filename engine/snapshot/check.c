@@ -181,7 +181,6 @@ static int check_pack(struct run *w, const struct pack_item *p, struct err *e)
 struct name_list {
 	struct run *w;
 	struct name *v;
-	uint8_t (*base)[BASE_BYTES];
 	uint8_t *is_delta;
 	size_t n;
 	uint64_t bytes;
@@ -195,17 +194,13 @@ static int collect(void *ctx, const struct name *name, const struct blob_loc *l,
 		struct name *v = realloc(nl->v, cap * sizeof *v);
 		if (v)
 			nl->v = v;
-		uint8_t(*base)[BASE_BYTES] = realloc(nl->base, cap * sizeof *base);
-		if (base)
-			nl->base = base;
 		uint8_t *d = realloc(nl->is_delta, cap);
 		if (d)
 			nl->is_delta = d;
-		if (!v || !base || !d)
+		if (!v || !d)
 			return err_set(e, E_NOMEM, 0, "no memory for a list of blobs");
 	}
 	nl->v[nl->n] = *name;
-	memcpy(nl->base[nl->n], l->base, BASE_BYTES);
 	nl->is_delta[nl->n] = l->method == METHOD_DELTA;
 	nl->n++;
 	nl->bytes += l->blob_off == 0 ? l->sealed_len : 0;
@@ -215,28 +210,18 @@ static int collect(void *ctx, const struct name *name, const struct blob_loc *l,
 static void name_list_free(struct name_list *nl)
 {
 	free(nl->v);
-	free(nl->base);
 	free(nl->is_delta);
 }
 
-static int check_bases(struct run *w, const struct name_list *nl, const char *key, struct err *e)
+/* A difference whose base is gone is as good as not there: compact leaves those that nobody needs. Where
+ * somebody does, the walk through the snapshots tells. */
+static void leave_baseless(struct run *w, struct name_list *nl)
 {
-	struct name name;
-	struct blob_loc l;
-	struct err own = ERR_INIT;
-	for (size_t i = 0; i < nl->n; i++) {
-		if (!nl->is_delta[i])
-			continue;
-		int r = index_find_base(store_index(w->s), nl->base[i], &name, &l, e);
-		if (r == E_NOTFOUND) {
-			err_set(&own, E_CORRUPT, 0, "the base of a difference is missing");
-			damage(w, key, &own);
-			r = nameset_add(&w->bad, &nl->v[i], e);
-		}
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	size_t n = 0;
+	for (size_t i = 0; i < nl->n; i++)
+		if (!nl->is_delta[i] || store_has(w->s, &nl->v[i]))
+			nl->v[n++] = nl->v[i];
+	nl->n = n;
 }
 
 /* ---- 2. data ---- */
@@ -350,11 +335,11 @@ static int check_one(struct run *w, struct reading *rd, const struct pack_item *
 		damage(w, key, &own);
 	r = each_blob(w, &p->id, &nl, e);
 	w->ret->blobs += nl.n;
-	if (r == 0)
-		r = check_bases(w, &nl, key, e);
 	/* A damaged pack is read in any case: to know which files it touches. */
-	if (r == 0 && (read || !whole))
+	if (r == 0 && (read || !whole)) {
+		leave_baseless(w, &nl);
 		r = read_pack(rd, &nl, key, e);
+	}
 	name_list_free(&nl);
 	return r < 0 || !store_config(w->s)->parity ? r : check_parity(w, p, read, e);
 }

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "engine/base/cleanup.h"
-#include "engine/snapshot/compact_plan.h"
+#include "engine/snapshot/compact_rekey.h"
 #include "engine/snapshot/forgotten.h"
 #include "engine/snapshot/mark.h"
 #include "engine/store/nameset.h"
@@ -26,6 +26,8 @@ struct compacting {
 	struct blobtab tab;
 	struct marker mark;
 	struct plan plan;
+	struct rekey rekey;
+	struct work *work; /* NULL with dry_run */
 	struct doomed doomed; /* what lay in doomed/ when we began, and what we put there since */
 	uint64_t copied;
 };
@@ -89,15 +91,21 @@ static int load(struct compacting *c, struct err *e)
 		r = err_set(e, E_CORRUPT, 0, "packs are missing");
 	if (r == 0)
 		r = blobtab_load(&c->tab, store_index(c->s), e);
-	if (r == 0 && c->tab.missing_bases)
-		r = err_set(e, E_CORRUPT, 0, "the bases of %llu differences are missing",
-			(unsigned long long)c->tab.missing_bases);
 	if (r < 0)
 		return r;
 	c->mark = (struct marker){.s = c->s, .c = &c->coder, .tab = &c->tab,
 		.cancel = c->opt->cancel, .on_progress = on_mark, .ctx = c};
 	r = mark_snapshots(&c->mark, &new, e);
 	c->ret->blobs = c->tab.n;
+	return r;
+}
+
+/* Copies were added, or more is known. */
+static int rank_again(struct compacting *c, struct err *e)
+{
+	int r = blobtab_rank(&c->tab, store_index(c->s), e);
+	if (r == 0)
+		blobtab_need_live(&c->tab);
 	return r;
 }
 
@@ -120,7 +128,8 @@ static int release(struct compacting *c, struct err *e)
 			r = mark_all(&c->mark, &new, e);
 	}
 	c->ret->snapshots = c->mark.roots;
-	return r;
+	/* Of several differences of a depth, one against what is needed anyway: that is known now. */
+	return r == 0 && c->tab.ties ? rank_again(c, e) : r;
 }
 
 /* Inflate what snapshots kept as it was. Each becomes a better copy beside the kept one. */
@@ -177,7 +186,54 @@ static int inflate_kept(struct compacting *c, struct err *e)
 		return r;
 	store_stats(c->s, &st);
 	c->ret->written_bytes += c->ret->recompressed ? st.new_bytes : 0;
-	return c->ret->recompressed ? blobtab_rank(&c->tab, store_index(c->s), e) : 0;
+	return c->ret->recompressed ? rank_again(c, e) : 0;
+}
+
+/* ---- what goes ---- */
+
+/* How much may be copied before something is removed. */
+static uint64_t step_bytes(struct compacting *c)
+{
+	uint64_t free, step = c->plan.bytes / 128;
+	if (c->ret->grace)
+		return UINT64_MAX; /* nothing is removed in between */
+	if (object_space(store_place(c->s), &free, NULL) == 0)
+		return free / 2;
+	return step < STEP_MIN ? STEP_MIN : step > STEP_MAX ? STEP_MAX : step;
+}
+
+static int store_anew(struct compacting *c, struct err *e)
+{
+	struct store_stats st;
+	int r = store_begin(c->s, level_of(c), e);
+	if (r == 0)
+		r = rekey_run(&c->rekey, c->work, &c->ret->rekeyed, e);
+	if (r == 0)
+		r = store_commit(c->s, &c->coder, e);
+	if (r < 0)
+		return r;
+	store_stats(c->s, &st);
+	c->ret->written_bytes += st.new_bytes;
+	for (size_t i = 0; i < c->tab.n; i++)
+		c->tab.flags[i] &= (uint16_t)~BLOB_FREED;
+	r = rank_again(c, e);
+	return r == 0 ? plan_count(&c->plan, e) : r; /* the fates stay */
+}
+
+/* Decide which packs go, and store anew what makes that worth more. */
+static int choose(struct compacting *c, struct err *e)
+{
+	unsigned max_unused = c->opt->max_unused ? c->opt->max_unused : MAX_UNUSED_DEFAULT;
+	int r = plan_load(&c->plan, c->s, &c->tab, &c->doomed, e);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < c->tab.n; i++)
+		c->ret->used_blobs += (c->tab.flags[i] & BLOB_NEEDED) != 0;
+	c->ret->packs = c->plan.n;
+	c->ret->bytes = c->plan.bytes;
+	c->ret->used_bytes = c->plan.used;
+	r = rekey_plan(&c->rekey, &c->plan, max_unused, step_bytes(c), e);
+	return r == 0 && c->rekey.n_chosen && !c->opt->dry_run ? store_anew(c, e) : r;
 }
 
 /* ---- copying ---- */
@@ -397,17 +453,6 @@ static int next_round(struct compacting *c, uint64_t limit, bool *ret_any, struc
 	return 0;
 }
 
-/* How much may be copied before something is removed. */
-static uint64_t step_bytes(struct compacting *c)
-{
-	uint64_t free, step = c->plan.bytes / 128;
-	if (c->ret->grace)
-		return UINT64_MAX; /* nothing is removed in between */
-	if (object_space(store_place(c->s), &free, NULL) == 0)
-		return free / 2;
-	return step < STEP_MIN ? STEP_MIN : step > STEP_MAX ? STEP_MAX : step;
-}
-
 static bool any_may_go(const struct compacting *c)
 {
 	for (size_t i = 0; i < c->plan.n; i++)
@@ -463,15 +508,6 @@ static int finish(struct compacting *c, struct err *e)
 	return 0;
 }
 
-static void count_plan(struct compacting *c)
-{
-	for (size_t i = 0; i < c->tab.n; i++)
-		c->ret->used_blobs += (c->tab.flags[i] & BLOB_NEEDED) != 0;
-	c->ret->packs = c->plan.n;
-	c->ret->bytes = c->plan.bytes;
-	c->ret->used_bytes = c->plan.used;
-}
-
 static void tell_dry(struct compacting *c)
 {
 	for (size_t i = 0; i < c->plan.n; i++) {
@@ -482,7 +518,7 @@ static void tell_dry(struct compacting *c)
 		c->ret->removed_bytes += x->size;
 		c->ret->rewritten_bytes += x->used;
 	}
-	c->ret->written_bytes = c->ret->rewritten_bytes;
+	c->ret->written_bytes = c->ret->rewritten_bytes + rekey_cost(&c->rekey);
 }
 
 static int work(struct compacting *c, struct err *e)
@@ -500,11 +536,9 @@ static int work(struct compacting *c, struct err *e)
 	if (r == 0 && recompress && !opt->dry_run)
 		r = inflate_kept(c, e);
 	if (r == 0)
-		r = plan_load(&c->plan, c->s, &c->tab, &c->doomed, e);
+		r = choose(c, e);
 	if (r < 0)
 		return r;
-	plan_choose(&c->plan, opt->max_unused ? opt->max_unused : MAX_UNUSED_DEFAULT);
-	count_plan(c);
 	if (opt->dry_run) {
 		tell_dry(c);
 		return 0;
@@ -528,12 +562,16 @@ int compact_run(struct store *s, const struct compact_options *opt, struct compa
 	*ret = (struct compact_result){0};
 	int r = coder_init(&c.coder, e);
 	if (r == 0 && !opt->dry_run)
+		r = work_new(&c.work, s, opt->threads, opt->cancel, e);
+	if (r == 0 && !opt->dry_run)
 		r = store_hold(s, LOCK_EXCLUSIVE, "compact", &wait, e);
 	if (r == 0)
 		r = work(&c, e);
-	store_abort(s); /* lets the lock go */
+	work_free(c.work); /* before what it works on */
+	store_abort(s);	   /* lets the lock go */
 	coder_free(&c.coder);
 	marker_free(&c.mark);
+	rekey_free(&c.rekey);
 	plan_free(&c.plan);
 	doomed_free(&c.doomed);
 	blobtab_free(&c.tab);

@@ -33,6 +33,7 @@ struct compact_result {
 	uint64_t blobs, used_blobs;
 	uint64_t packs, bytes, used_bytes; /* before */
 	uint64_t recompressed;		   /* kept groups that were inflated */
+	uint64_t rekeyed; /* blobs that were stored anew, so that versions only they stood on can go */
 	uint64_t removed_packs, removed_bytes; /* with --dry-run: what would go */
 	uint64_t rewritten_bytes; /* of removed packs, still used: what was copied */
 	uint64_t written_bytes;	  /* packs and index objects, and small things */

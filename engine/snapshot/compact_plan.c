@@ -10,9 +10,12 @@
 
 /* Packs with less than this unused are never rewritten for it: it would cost more than it gives. */
 #define UNUSED_MIN_PERCENT 15
-/* Small packs are merged when there are many. */
-#define SMALL_PACK ((uint64_t)2 << 20)
-#define SMALL_PACKS 32
+/* Small packs are merged when there are many of about a size: the larger they are, the more of them, since
+ * merging writes all that is in them and frees next to nothing. */
+static const struct {
+	uint64_t below;
+	size_t many;
+} small_packs[] = {{(uint64_t)32 << 10, 64}, {(uint64_t)256 << 10, 256}, {(uint64_t)2 << 20, 1024}};
 
 static int cmp_pack(const void *a, const void *b)
 {
@@ -63,7 +66,7 @@ static int map_no(struct plan *p, uint64_t no, const struct id *id, struct err *
 	return 0;
 }
 
-static struct cpack *pack_of(const struct plan *p, uint64_t no)
+struct cpack *plan_pack_of(const struct plan *p, uint64_t no)
 {
 	uint32_t slot = no < p->n_no ? p->slot_of_no[no] : 0;
 	return slot ? &p->v[slot - 1] : NULL;
@@ -81,6 +84,7 @@ struct counting {
 	struct plan *p;
 	struct name last;
 	uint32_t i;
+	bool first;	    /* the plan is being made */
 	struct cpack *best; /* of the copies seen so far that will do */
 	uint64_t best_share;
 };
@@ -101,18 +105,21 @@ static int must_be_there(struct plan *p, const struct id *id, struct err *e)
 	return r == E_NOTFOUND ? err_set(e, E_CORRUPT, 0, "pack %s is missing", key + 9) : r;
 }
 
+int plan_on_pack(struct plan *p, uint64_t no, const struct id *id, struct err *e)
+{
+	int r = map_no(p, no, id, e);
+	return r < 0 || plan_pack_of(p, no) ? r : must_be_there(p, id, e);
+}
+
 static int count_pack(void *ctx, uint64_t no, const struct id *id, uint64_t size, struct err *e)
 {
 	struct counting *c = ctx;
 	(void)size;
-	int r = map_no(c->p, no, id, e);
-	struct cpack *x = r == 0 ? pack_of(c->p, no) : NULL;
-	if (r < 0)
-		return r;
-	if (!x)
-		return must_be_there(c->p, id, e);
-	x->indexed = true;
-	return 0;
+	int r = plan_on_pack(c->p, no, id, e);
+	struct cpack *x = r == 0 ? plan_pack_of(c->p, no) : NULL;
+	if (x && c->first)
+		x->indexed = true;
+	return r;
 }
 
 static int count_blob(void *ctx, const struct name *name, uint64_t no, const struct blob_loc *l,
@@ -120,7 +127,7 @@ static int count_blob(void *ctx, const struct name *name, uint64_t no, const str
 {
 	struct counting *c = ctx;
 	struct blobtab *t = c->p->tab;
-	struct cpack *x = pack_of(c->p, no);
+	struct cpack *x = plan_pack_of(c->p, no);
 	(void)e;
 	if (c->i == BLOBTAB_NONE || name_cmp(&c->last, name) != 0) {
 		settle_count(c);
@@ -134,13 +141,40 @@ static int count_blob(void *ctx, const struct name *name, uint64_t no, const str
 		x->used += blob_share(l); /* newer than the table */
 		return 0;
 	}
-	if (!(t->flags[c->i] & BLOB_NEEDED) || !blobtab_will_do(t, c->i, l))
+	if ((t->flags[c->i] & (BLOB_NEEDED | BLOB_FREED)) != BLOB_NEEDED ||
+		!blobtab_will_do(t, c->i, l))
 		return 0;
 	if (!c->best || (c->best->was_doomed && !x->was_doomed)) {
 		c->best = x;
 		c->best_share = blob_share(l);
 	}
 	return 0;
+}
+
+void plan_begin_scan(struct plan *p)
+{
+	if (p->n_no)
+		memset(p->slot_of_no, 0, p->n_no * sizeof *p->slot_of_no);
+}
+
+static int count(struct plan *p, bool first, struct err *e)
+{
+	struct counting c = {.p = p, .i = BLOBTAB_NONE, .first = first};
+	const struct index_visit v = {count_pack, count_blob, &c};
+	plan_begin_scan(p);
+	p->used = 0;
+	for (size_t i = 0; i < p->n; i++)
+		p->v[i].used = p->v[i].blobs_bytes = 0;
+	int r = index_scan(store_index(p->s), &v, e);
+	settle_count(&c);
+	for (size_t i = 0; i < p->n; i++)
+		p->used += p->v[i].used;
+	return r;
+}
+
+int plan_count(struct plan *p, struct err *e)
+{
+	return count(p, false, e);
 }
 
 int plan_load(struct plan *p, struct store *s, struct blobtab *tab, const struct doomed *d,
@@ -164,15 +198,10 @@ int plan_load(struct plan *p, struct store *s, struct blobtab *tab, const struct
 			x->since = since > now ? now : since < 0 ? 0 : since;
 		}
 	}
-	struct counting c = {.p = p, .i = BLOBTAB_NONE};
-	const struct index_visit v = {count_pack, count_blob, &c};
-	if (r == 0)
-		r = index_scan(store_index(s), &v, e);
-	settle_count(&c);
-	for (size_t i = 0; i < p->n; i++) {
+	for (size_t i = 0; i < p->n; i++)
 		p->bytes += p->v[i].size;
-		p->used += p->v[i].used;
-	}
+	if (r == 0)
+		r = count(p, true, e);
 	if (r < 0)
 		plan_free(p);
 	return r;
@@ -201,13 +230,13 @@ static int by_unused(const void *a, const void *b)
 	return u > w ? -1 : u < w;
 }
 
-static void choose_small(struct plan *p)
+static void choose_small(struct plan *p, uint64_t below, size_t many)
 {
 	size_t small = 0;
 	for (size_t i = 0; i < p->n; i++)
-		small += p->v[i].fate == PACK_STAYS && p->v[i].size < SMALL_PACK;
-	for (size_t i = 0; i < p->n && small >= SMALL_PACKS; i++)
-		if (p->v[i].size < SMALL_PACK)
+		small += p->v[i].fate == PACK_STAYS && p->v[i].size < below;
+	for (size_t i = 0; i < p->n && small >= many; i++)
+		if (p->v[i].size < below)
 			p->v[i].fate = PACK_GOES;
 }
 
@@ -235,7 +264,8 @@ void plan_choose(struct plan *p, unsigned max_unused)
 		x->fate = PACK_GOES;
 		unused -= unused_of(x);
 	}
-	choose_small(p);
+	for (size_t i = 0; i < sizeof small_packs / sizeof *small_packs; i++)
+		choose_small(p, small_packs[i].below, small_packs[i].many);
 }
 
 /* ---- before copying ---- */
@@ -248,10 +278,8 @@ struct settling {
 
 static int settle_pack(void *ctx, uint64_t no, const struct id *id, uint64_t size, struct err *e)
 {
-	struct settling *st = ctx;
 	(void)size;
-	int r = map_no(st->p, no, id, e);
-	return r < 0 || pack_of(st->p, no) ? r : must_be_there(st->p, id, e);
+	return plan_on_pack(((struct settling *)ctx)->p, no, id, e);
 }
 
 static int settle_blob(void *ctx, const struct name *name, uint64_t no, const struct blob_loc *l,
@@ -259,26 +287,25 @@ static int settle_blob(void *ctx, const struct name *name, uint64_t no, const st
 {
 	struct settling *st = ctx;
 	struct blobtab *t = st->p->tab;
-	const struct cpack *x = pack_of(st->p, no);
+	const struct cpack *x = plan_pack_of(st->p, no);
 	(void)e;
 	/* One that was in no index object when the plan was made is not removed in this run if it is in one
 	 * now: a writer was at work. It stays, and needs its bases. */
-	if (x && x->indexed &&
-		(x->fate == PACK_NOW || x->fate == PACK_LATER || x->fate == PACK_GONE))
+	bool new = !x || !x->indexed;
+	if (!new && (x->fate == PACK_NOW || x->fate == PACK_LATER || x->fate == PACK_GONE))
 		return 0;
 	if (st->i == BLOBTAB_NONE || name_cmp(&st->last, name) != 0) {
 		st->i = blobtab_find(t, name);
 		st->last = *name;
 	}
-	/* It stays, so it must stay readable, whoever needs it. */
-	if (l->method == METHOD_DELTA) {
+	if ((new || st->i == BLOBTAB_NONE) && l->method == METHOD_DELTA) {
 		uint32_t base = blobtab_find_base(t, l->base);
 		if (base != BLOBTAB_NONE) {
 			blobtab_need(t, base);
 			t->flags[base] |= BLOB_BASE;
 		}
 	}
-	if (st->i != BLOBTAB_NONE && copy_rank(l) <= t->rank[st->i])
+	if (st->i != BLOBTAB_NONE && blobtab_will_do(t, st->i, l))
 		t->flags[st->i] |= BLOB_HELD;
 	return 0;
 }
@@ -288,8 +315,7 @@ int plan_settle(struct plan *p, struct err *e)
 	struct settling st = {.p = p, .i = BLOBTAB_NONE};
 	const struct index_visit v = {settle_pack, settle_blob, &st};
 	for (size_t i = 0; i < p->tab->n; i++)
-		p->tab->flags[i] &= (uint8_t)~BLOB_HELD;
-	if (p->n_no)
-		memset(p->slot_of_no, 0, p->n_no * sizeof *p->slot_of_no);
+		p->tab->flags[i] &= (uint16_t)~BLOB_HELD;
+	plan_begin_scan(p);
 	return index_scan(store_index(p->s), &v, e);
 }

@@ -40,11 +40,19 @@ struct plan {
 int plan_load(struct plan *p, struct store *s, struct blobtab *tab, const struct doomed *d,
 	struct err *e) MUST_CHECK;
 void plan_free(struct plan *p);
-/* Decide: sets PACK_GOES. */
+/* What is used of each pack, anew, after flags have changed. Copies of blobs that are BLOB_FREED are not. */
+int plan_count(struct plan *p, struct err *e) MUST_CHECK;
+/* Decide: sets PACK_GOES, or PACK_STAYS. At most `max_unused` percent of what stays is then unused, as far as
+ * packs can be found that are worth it. */
 void plan_choose(struct plan *p, unsigned max_unused);
-/* Before copying: flags every blob that is held by a pack that is not PACK_NOW (or gone), and adds to what
- * is needed the bases of all differences in packs that stay. */
+/* Before copying: flags every blob of which the chosen copy, or one as good, is held by a pack that is not
+ * PACK_NOW (or gone), and adds to what is needed the bases of all differences that are newer than the plan. */
 int plan_settle(struct plan *p, struct err *e) MUST_CHECK;
+/* For a scan of the index: begin, tell each pack, then ask for the pack with a number; NULL when it is newer
+ * than the plan. */
+void plan_begin_scan(struct plan *p);
+int plan_on_pack(struct plan *p, uint64_t no, const struct id *id, struct err *e) MUST_CHECK;
+struct cpack *plan_pack_of(const struct plan *p, uint64_t no);
 /* A blob's part of its frame. */
 uint64_t blob_share(const struct blob_loc *l);
 struct cpack *plan_find(struct plan *p, const struct id *id);

@@ -37,7 +37,7 @@ static int name_blob(struct marker *m, const struct name *name, uint8_t flag, ui
 	struct err *e)
 {
 	uint32_t i = blobtab_find(m->tab, name);
-	if (i != BLOBTAB_NONE) {
+	if (i != BLOBTAB_NONE && m->tab->rank[i] != RANK_NONE) {
 		m->tab->flags[i] |= BLOB_LIVE;
 		blobtab_need(m->tab, i);
 		if (!flag || (m->tab->flags[i] & flag))

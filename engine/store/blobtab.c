@@ -62,6 +62,11 @@ struct ranking {
 	uint32_t i;
 };
 
+static bool is_live(const struct blobtab *t, uint32_t i)
+{
+	return i != BLOBTAB_NONE && (t->flags[i] & BLOB_LIVE);
+}
+
 static int rank_row(void *ctx, const struct name *name, uint64_t pack_no, const struct blob_loc *l,
 	struct err *e)
 {
@@ -73,25 +78,56 @@ static int rank_row(void *ctx, const struct name *name, uint64_t pack_no, const 
 	if (rk->i == BLOBTAB_NONE || name_cmp(&rk->last, name) != 0) {
 		rk->i = blobtab_find(t, name);
 		rk->last = *name;
+	} else if (rk->i != BLOBTAB_NONE) {
+		t->flags[rk->i] |= BLOB_TWICE;
 	}
-	if (rk->i == BLOBTAB_NONE || rank >= t->rank[rk->i])
+	if (rk->i == BLOBTAB_NONE || rank > t->rank[rk->i])
 		return 0;
-	t->rank[rk->i] = rank;
-	t->base[rk->i] = BLOBTAB_NONE;
-	if (l->method == METHOD_DELTA) {
-		t->base[rk->i] = blobtab_find_base(t, l->base);
-		t->missing_bases += t->base[rk->i] == BLOBTAB_NONE;
+	uint32_t base = l->method == METHOD_DELTA ? blobtab_find_base(t, l->base) : BLOBTAB_NONE;
+	if (l->method == METHOD_DELTA && (base == BLOBTAB_NONE || (t->flags[base] & BLOB_NO_BASE)))
+		return 0;
+	if (rank == t->rank[rk->i]) {
+		t->ties |= l->method == METHOD_DELTA;
+		if (!is_live(t, base) || is_live(t, t->base[rk->i]))
+			return 0;
 	}
+	t->rank[rk->i] = rank;
+	t->base[rk->i] = base;
 	return 0;
+}
+
+static int rank_once(struct blobtab *t, struct index *ix, struct err *e)
+{
+	struct ranking rk = {.t = t, .i = BLOBTAB_NONE};
+	const struct index_visit v = {.on_blob = rank_row, .ctx = &rk};
+	memset(t->rank, RANK_NONE, t->n);
+	t->ties = false;
+	return index_scan(ix, &v, e);
+}
+
+/* True when a chosen difference rests on what has no copy to rest on. */
+static bool find_baseless(struct blobtab *t)
+{
+	bool any = false;
+	for (size_t i = 0; i < t->n; i++)
+		if (t->rank[i] >= RANK_KEPT)
+			t->flags[i] |= BLOB_NO_BASE;
+	for (size_t i = 0; i < t->n && !any; i++)
+		any = t->rank[i] < RANK_KEPT && t->base[i] != BLOBTAB_NONE &&
+		      (t->flags[t->base[i]] & BLOB_NO_BASE);
+	return any;
 }
 
 int blobtab_rank(struct blobtab *t, struct index *ix, struct err *e)
 {
-	struct ranking rk = {.t = t, .i = BLOBTAB_NONE};
-	const struct index_visit v = {.on_blob = rank_row, .ctx = &rk};
-	memset(t->rank, 0xff, t->n);
-	t->missing_bases = 0;
-	return index_scan(ix, &v, e);
+	int r;
+	for (size_t i = 0; i < t->n; i++)
+		t->flags[i] &= (uint16_t)~BLOB_NO_BASE;
+	/* Once, as a rule; again for each step of a chain whose beginning is gone. */
+	do
+		r = rank_once(t, ix, e);
+	while (r == 0 && find_baseless(t));
+	return r;
 }
 
 static int load_once(struct blobtab *t, struct index *ix, struct err *e)
@@ -109,7 +145,7 @@ static int load_once(struct blobtab *t, struct index *ix, struct err *e)
 	t->key = malloc((ld.cap + 1) * sizeof *t->key);
 	t->base = malloc((ld.cap + 1) * sizeof *t->base);
 	t->rank = malloc(ld.cap + 1);
-	t->flags = calloc(ld.cap + 1, 1);
+	t->flags = calloc(ld.cap + 1, sizeof *t->flags);
 	if (!t->key || !t->base || !t->rank || !t->flags)
 		return err_set(e, E_NOMEM, 0, "no memory for the table of blobs");
 	r = index_scan(ix, &v, e);
@@ -197,16 +233,25 @@ uint32_t blobtab_find_base(const struct blobtab *t, const uint8_t base[BASE_BYTE
 
 bool blobtab_will_do(const struct blobtab *t, uint32_t i, const struct blob_loc *l)
 {
-	return copy_rank(l) <= t->rank[i] && (l->method != METHOD_DELTA ||
-		blobtab_find_base(t, l->base) == t->base[i]);
+	return t->rank[i] != RANK_NONE && copy_rank(l) <= t->rank[i] &&
+	       (l->method != METHOD_DELTA || blobtab_find_base(t, l->base) == t->base[i]);
 }
 
 void blobtab_need(struct blobtab *t, uint32_t i)
 {
 	while (i != BLOBTAB_NONE && !(t->flags[i] & BLOB_NEEDED)) {
 		t->flags[i] |= BLOB_NEEDED;
-		i = t->base[i];
+		i = t->rank[i] == RANK_NONE ? BLOBTAB_NONE : t->base[i];
 		if (i != BLOBTAB_NONE)
 			t->flags[i] |= BLOB_BASE;
 	}
+}
+
+void blobtab_need_live(struct blobtab *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		t->flags[i] &= (uint16_t)~(BLOB_NEEDED | BLOB_BASE);
+	for (size_t i = 0; i < t->n; i++)
+		if (t->flags[i] & BLOB_LIVE)
+			blobtab_need(t, (uint32_t)i);
 }

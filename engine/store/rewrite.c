@@ -11,7 +11,7 @@
 #define INDEX_OBJECT_VERSION 1
 #define MERGED_BYTES ((size_t)4 << 20)	 /* of a new index object, about */
 #define SMALL_BYTES ((uint64_t)512 << 10) /* worth merging, */
-#define SMALL_MANY 16			 /* when there are so many of them */
+#define SMALL_MANY 128			 /* when there are so many of them: it frees next to nothing */
 
 /* ---- a pack's blobs ---- */
 

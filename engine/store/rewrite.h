@@ -17,10 +17,16 @@ struct rewrite_blob {
  * already are left out. */
 int store_copy_frame(struct store *s, struct coder *c, struct rewrite_blob *v, size_t n,
 	struct err *e) MUST_CHECK;
-/* Within a transaction: store a blob again, compressed anew: against `base` (NULL: whole), whose copies
- * are all of the same plain form. *ret_bytes: as it lies in the store. */
-int store_rekey(struct store *s, struct coder *c, const struct name *name, const struct name *base,
-	uint8_t base_depth, uint64_t *ret_bytes, struct err *e) MUST_CHECK;
+/* A blob stored again, compressed anew: against `base` (NULL: whole), whose copies are all of the same plain
+ * form. Made first, to see what it takes; then put, within a transaction. */
+struct rekeyed {
+	struct pack_blob blob;
+	enum method method;
+	struct buf packed;
+};
+int store_rekey_make(struct store *s, struct coder *c, const struct name *name, const struct name *base,
+	uint8_t base_depth, struct rekeyed *ret, struct err *e) MUST_CHECK;
+int store_rekey_put(struct store *s, const struct rekeyed *x, struct err *e) MUST_CHECK;
 
 /* The blobs of a pack in order: from its footer, or from the index where that is damaged. */
 int store_pack_blobs(struct store *s, const struct id *pack, struct rewrite_blob **ret, size_t *ret_n,

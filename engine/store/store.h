@@ -58,6 +58,7 @@ int store_recover(struct store *s, struct err *e) MUST_CHECK;
 bool store_left_out(const struct store *s);
 
 /* Read. E_CORRUPT when the blob is missing or damaged, with pack and frame in the message. */
+/* Is there a copy that can be decoded, as far as the index tells? */
 bool store_has(struct store *s, const struct name *name);
 int store_plain(struct store *s, struct coder *c, const struct name *name, struct plain **ret,
 	struct err *e) MUST_CHECK;

@@ -45,10 +45,12 @@ char *store_object_key(const char *kind, const struct id *id, char out[64]);
 uint64_t count_refreshes(struct store *s);
 /* and when it was not found: true when it is worth looking again, since the index was or now is newer. */
 bool look_again(struct store *s, uint64_t before, bool first);
-/* Is there a copy that may be relied on? *ret_doomed: there are others. */
-int find_kept(struct store *s, const struct name *name, bool *ret_there, bool *ret_doomed,
-	struct err *e) MUST_CHECK;
-
+/* Is there a copy that can be decoded? The index may have differences whose base is gone: compact removes what
+ * nobody needs, and those are as good as not there (CRASH-SAFETY.md, "Compact"). `lasting`: copies in doomed
+ * packs, and what rests on them, do not count. `inflated`: kept ones do not. *ret_others: there are copies
+ * that do not count. */
+int find_sound(struct store *s, const struct name *name, bool lasting, bool inflated, bool *ret_there,
+	bool *ret_others, struct err *e) MUST_CHECK;
 /* The base with these first bytes, of which there is a copy that may be relied on, and no kept one; else
  * E_NOTFOUND. */
 int find_base_kept(struct store *s, const uint8_t base[BASE_BYTES], struct name *ret,
@@ -86,5 +88,8 @@ enum want {
 /* Plain forms of blobs, by location; `depth` bounds the bases that are followed. */
 int read_plain(struct store *s, struct coder *c, const struct name *name, enum want want,
 	unsigned depth, struct plain **ret, struct err *e) MUST_CHECK;
+/* The canonical bytes behind *out, which is left as it was when they are not those of the name. */
+int decode_named(struct store *s, struct coder *c, const struct name *name, const struct plain *p,
+	struct buf *out, struct err *e) MUST_CHECK;
 
 #endif

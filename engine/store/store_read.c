@@ -10,9 +10,10 @@
 bool store_has(struct store *s, const struct name *name)
 {
 	struct blob_loc l;
-	bool read;
-	return txn_find(s, name, &l, NULL, &read, NULL) == 0 ||
-	       index_find(s->index, name, 0, &l, NULL) == 0;
+	bool read, there = false, others;
+	if (txn_find(s, name, &l, NULL, &read, NULL) == 0)
+		return true;
+	return find_sound(s, name, false, false, &there, &others, NULL) == 0 && there;
 }
 
 static int read_sealed(struct store *s, struct coder *c, const struct blob_loc *l, struct buf *out,
@@ -285,9 +286,8 @@ int store_plain(struct store *s, struct coder *c, const struct name *name, struc
 	return tell_lost(s, name, read_again(s, c, name, WANT_TABLE, ret, e), e);
 }
 
-/* The canonical bytes behind *out, which is left as it was when they are not those of the name. */
-static int decode_named(struct store *s, struct coder *c, const struct name *name,
-	const struct plain *p, struct buf *out, struct err *e)
+int decode_named(struct store *s, struct coder *c, const struct name *name, const struct plain *p,
+	struct buf *out, struct err *e)
 {
 	size_t start = out->len;
 	char hex[2 * ID_BYTES + 1];

@@ -368,31 +368,54 @@ uint64_t count_refreshes(struct store *s)
 	return s->refreshes;
 }
 
-int find_kept(struct store *s, const struct name *name, bool *ret_there, bool *ret_doomed,
-	struct err *e)
+/* Copies of bases that are looked at for one blob: more than that is no honest store. */
+#define BASES_MAX 256
+
+/* Can this copy be decoded, as far as the index tells: is it whole, or is there such a copy of its base? With
+ * `lasting`, copies in doomed packs do not count. */
+static int is_sound(struct store *s, const struct blob_loc *l, bool lasting, unsigned depth,
+	unsigned *left, bool *ret, struct err *e)
+{
+	struct blob_loc base;
+	struct name name;
+	bool counts = !lasting || !doomed_has(&s->doomed, &l->pack);
+	*ret = counts && l->method != METHOD_DELTA;
+	if (!counts || *ret || depth == 0)
+		return 0;
+	int r = index_find_base(s->index, l->base, &name, &base, e);
+	for (unsigned nth = 1; r == 0 && *left > 0; nth++) {
+		--*left;
+		if (!form_is_kept(base.form))
+			r = is_sound(s, &base, lasting, depth - 1, left, ret, e);
+		if (r < 0 || *ret)
+			return r;
+		r = index_find(s->index, &name, nth, &base, e);
+	}
+	return r == E_NOTFOUND ? 0 : r;
+}
+
+int find_sound(struct store *s, const struct name *name, bool lasting, bool inflated, bool *ret_there,
+	bool *ret_others, struct err *e)
 {
 	struct blob_loc l;
-	*ret_there = *ret_doomed = false;
+	unsigned left = BASES_MAX;
+	*ret_there = *ret_others = false;
 	for (unsigned nth = 0;; nth++) {
 		int r = index_find(s->index, name, nth, &l, e);
-		if (r < 0)
+		if (r == 0 && !(inflated && form_is_kept(l.form)))
+			r = is_sound(s, &l, lasting, DEPTH_MAX, &left, ret_there, e);
+		if (r < 0 || *ret_there)
 			return r == E_NOTFOUND ? 0 : r;
-		if (!doomed_has(&s->doomed, &l.pack)) {
-			*ret_there = true;
-			return 0;
-		}
-		*ret_doomed = true;
+		*ret_others = true;
 	}
 }
 
 int find_base_kept(struct store *s, const uint8_t base[BASE_BYTES], struct name *ret, struct err *e)
 {
 	struct blob_loc l;
+	bool there = false, others;
 	int r = index_find_base(s->index, base, ret, &l, e);
-	for (unsigned nth = 0; r == 0; nth++) {
-		r = index_find(s->index, ret, nth, &l, e);
-		if (r == 0 && !form_is_kept(l.form) && !doomed_has(&s->doomed, &l.pack))
-			return 0;
-	}
-	return r;
+	if (r == 0)
+		r = find_sound(s, ret, true, true, &there, &others, e);
+	return r == 0 && !there ? E_NOTFOUND : r;
 }

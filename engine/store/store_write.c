@@ -350,7 +350,8 @@ static int put_frame(struct store *s, struct coder *c, struct pack_blob *b, stru
 		(uint32_t)plain.n, b, 1, e);
 }
 
-/* True when the blob is there or on its way; else it is ours to write. */
+/* True when the blob is there or on its way; else it is ours to write. *ret_doomed: there are copies that may
+ * not be relied on. */
 static int reserve(struct store *s, const struct name *name, bool *ret_there, bool *ret_doomed,
 	struct err *e)
 {
@@ -359,7 +360,7 @@ static int reserve(struct store *s, const struct name *name, bool *ret_there, bo
 	*ret_there = pending_find(&s->txn->pending, name) != NULL;
 	if (*ret_there)
 		return 0;
-	int r = find_kept(s, name, ret_there, ret_doomed, e);
+	int r = find_sound(s, name, true, false, ret_there, ret_doomed, e);
 	return r == 0 && !*ret_there ? pending_add(&s->txn->pending, name, e) : r;
 }
 
@@ -367,19 +368,16 @@ static int reserve(struct store *s, const struct name *name, bool *ret_there, bo
 static int reserve_inflated(struct store *s, const struct name *name, bool *ret_there,
 	struct err *e)
 {
-	struct blob_loc l = {0};
+	bool others;
 	LOCK_SCOPE(&s->m);
 	*ret_there = pending_find(&s->txn->pending, name) != NULL;
 	if (*ret_there)
 		return 0;
-	int r = index_find(s->index, name, 0, &l, e);
-	for (unsigned nth = 1; r == 0 && form_is_kept(l.form); nth++)
-		r = index_find(s->index, name, nth, &l, NULL);
-	*ret_there = r == 0;
-	if (r == 0 || r != E_NOTFOUND)
+	int r = find_sound(s, name, false, true, ret_there, &others, e);
+	if (r < 0 || *ret_there)
 		return r;
-	return form_is_kept(l.form) ? pending_add(&s->txn->pending, name, e)
-				    : err_set(e, E_NOTFOUND, 0, "there is no such blob");
+	return others ? pending_add(&s->txn->pending, name, e)
+		      : err_set(e, E_NOTFOUND, 0, "there is no such blob");
 }
 
 /* Inflate what is kept and write it. *ret is its plain form, NULL when there was nothing to do. */
@@ -620,36 +618,46 @@ int store_copy_frame(struct store *s, struct coder *c, struct rewrite_blob *v, s
 	return wanted == n ? copy_whole(s, c, v, n, e) : copy_some(s, c, v, n, e);
 }
 
-int store_rekey(struct store *s, struct coder *c, const struct name *name, const struct name *base,
-	uint8_t base_depth, uint64_t *ret_bytes, struct err *e)
+int store_rekey_make(struct store *s, struct coder *c, const struct name *name, const struct name *base,
+	uint8_t base_depth, struct rekeyed *ret, struct err *e)
 {
 	CLEANUP_PLAIN struct plain *p = NULL;
 	CLEANUP_PLAIN struct plain *b = NULL;
-	bool there;
-	*ret_bytes = 0;
+	*ret = (struct rekeyed){0};
 	int r = read_plain(s, c, name, WANT_BASE, DEPTH_MAX, &p, e);
 	if (r == 0 && base)
 		r = read_plain(s, c, base, WANT_BASE, DEPTH_MAX, &b, e);
+	if (r == 0 && b && b->form != p->form)
+		r = err_set(e, E_UNSUPPORTED, 0, "a difference between blobs of two forms");
+	/* The old copy is about to go: what takes its place must be what the name says. */
+	c->canon.len = 0;
 	if (r == 0)
-		r = reserve_copy(s, name, &there, e);
-	if (r < 0 || there)
-		return r;
-	struct span plain = buf_span(&p->data);
-	enum method method = b ? METHOD_DELTA : METHOD_ZSTD;
-	c->packed.len = 0;
-	r = zs_compress(c->zs, s->txn->level, b ? buf_span(&b->data) : (struct span){NULL, 0}, plain,
-		&c->packed, e);
+		r = decode_named(s, c, name, p, &c->canon, e);
 	if (r < 0)
 		return r;
-	if (c->packed.len >= plain.n)
-		method = METHOD_STORE;
-	struct pack_blob blob = {.name = *name, .form = p->form, .plain_len = (uint32_t)plain.n,
-		.canon_len = p->canon_len};
-	if (method == METHOD_DELTA) {
-		memcpy(blob.base, base->b, BASE_BYTES);
-		blob.depth = (uint8_t)(base_depth + 1);
+	struct span plain = buf_span(&p->data);
+	ret->method = b ? METHOD_DELTA : METHOD_ZSTD;
+	r = zs_compress(c->zs, s->txn->level, b ? buf_span(&b->data) : (struct span){NULL, 0}, plain,
+		&ret->packed, e);
+	if (r == 0 && ret->packed.len >= plain.n) {
+		ret->method = METHOD_STORE;
+		ret->packed.len = 0;
+		r = buf_add(&ret->packed, plain.p, plain.n, e);
 	}
-	*ret_bytes = method == METHOD_STORE ? plain.n : c->packed.len;
-	return add_frame_locked(s, method, method == METHOD_STORE ? plain : buf_span(&c->packed),
-		(uint32_t)plain.n, &blob, 1, e);
+	ret->blob = (struct pack_blob){.name = *name, .form = p->form, .plain_len = (uint32_t)plain.n,
+		.canon_len = p->canon_len};
+	if (ret->method == METHOD_DELTA) {
+		memcpy(ret->blob.base, base->b, BASE_BYTES);
+		ret->blob.depth = (uint8_t)(base_depth + 1);
+	}
+	return r;
+}
+
+int store_rekey_put(struct store *s, const struct rekeyed *x, struct err *e)
+{
+	bool there;
+	int r = reserve_copy(s, &x->blob.name, &there, e);
+	return r < 0 || there ? r
+			      : add_frame_locked(s, x->method, buf_span(&x->packed), x->blob.plain_len,
+					&x->blob, 1, e);
 }

@@ -2,7 +2,9 @@
  * snapshot names can be read afterwards. */
 #include "tests/unit/support.h"
 
+#include "engine/snapshot/check.h"
 #include "engine/snapshot/compact.h"
+#include "engine/snapshot/compact_plan.h"
 #include "engine/snapshot/forgotten.h"
 #include "engine/snapshot/repair.h"
 #include "engine/snapshot/tree.h"
@@ -45,6 +47,15 @@ static void put_version(struct store *s, unsigned no, const struct name *base, s
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	version(&b, no);
 	OK(store_put(s, &c, FORM_RAW, buf_span(&b), base, ret, e));
+}
+
+static void put_noise(struct store *s, unsigned seed, struct name *ret)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	rnd_seed(seed);
+	OK(buf_resize(&b, VERSION_BYTES, e));
+	fill(b.p, b.len, 1);
+	OK(store_put(s, &c, FORM_RAW, buf_span(&b), NULL, ret, e));
 }
 
 static void must_read(struct object_place *place, const struct name *name, unsigned no)
@@ -276,6 +287,293 @@ static void test_no_index_without_lock(void **state)
 	object_place_free(place);
 }
 
+/* ---- versions that only others stand on ---- */
+
+#define PART ((size_t)25 << 10)
+
+/* Version `no` of something of which each version replaces an eighth of the one before by noise of its own:
+ * of `parts` eighths one after the other. */
+static unsigned parts = 8;
+
+static void drift(struct buf *b, unsigned no)
+{
+	b->len = 0;
+	OK(buf_resize(b, 8 * PART, e));
+	rnd_seed(100);
+	fill(b->p, b->len, 1);
+	for (unsigned i = 1; i <= no; i++) {
+		rnd_seed(100 + i);
+		fill(b->p + i % parts * PART, PART, 1);
+	}
+}
+
+static void put_drift(struct store *s, unsigned no, const struct name *base, struct name *ret)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	drift(&b, no);
+	OK(store_put(s, &c, FORM_RAW, buf_span(&b), base, ret, e));
+}
+
+static void must_read_drift(struct store *s, const struct name *name, unsigned no)
+{
+	CLEANUP_BUF struct buf want = BUF_INIT, got = BUF_INIT;
+	drift(&want, no);
+	OK(store_get(s, &c, name, &got, e));
+	assert_spans(buf_span(&got), buf_span(&want));
+}
+
+static uint64_t pack_bytes_of(struct store *s)
+{
+	struct plan p;
+	struct blobtab t;
+	const struct doomed none = {0};
+	OK(store_refresh(s, e));
+	OK(blobtab_load(&t, store_index(s), e));
+	OK(plan_load(&p, s, &t, &none, e));
+	uint64_t bytes = p.bytes;
+	plan_free(&p);
+	blobtab_free(&t);
+	return bytes;
+}
+
+/* A snapshot for each of `n` versions; of them those in `keep` (bits) are kept. */
+static void make_chain(struct store *s, unsigned n, unsigned keep, struct name *name)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct snapshot sn;
+		char label[32];
+		snprintf(label, sizeof label, "version-%u", i);
+		OK(store_begin(s, 1, e));
+		put_drift(s, i, i ? &name[i - 1] : NULL, &name[i]);
+		finish_snapshot(s, &name[i], label, &sn);
+		if (!(keep >> i & 1))
+			OK(snapshot_forget(s, &sn, e));
+		snapshot_free(&sn);
+	}
+}
+
+static unsigned depth_of(struct store *s, const struct name *name)
+{
+	struct blob_loc l, other;
+	OK(store_refresh(s, e));
+	OK(index_find(store_index(s), name, 0, &l, e));
+	assert_int_equal(index_find(store_index(s), name, 1, &other, NULL), E_NOTFOUND);
+	return copy_rank(&l);
+}
+
+/* Of a chain only the last is kept: it is stored whole, and the others go. Run again, there is nothing to do. */
+static void test_rekey_whole(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	struct compact_options opt = {.max_unused = 1, .dry_run = true};
+	struct compact_result ret;
+	struct name name[5];
+	make_chain(s, 5, 1 << 4, name);
+	uint64_t before = pack_bytes_of(s);
+	assert_true(before > 12 * PART);
+	OK(compact_run(s, &opt, &ret, e));
+	uint64_t would = ret.removed_bytes - ret.written_bytes;
+	opt.dry_run = false;
+	OK(compact_run(s, &opt, &ret, e));
+	assert_int_equal(ret.rekeyed, 1);
+	uint64_t after = pack_bytes_of(s);
+	assert_true(after < 9 * PART);
+	assert_true(would > before - after - PART / 2 && would < before - after + PART / 2);
+	assert_int_equal(depth_of(s, &name[4]), 0);
+	must_read_drift(s, &name[4], 4);
+	assert_false(store_has(s, &name[0]));
+	OK(compact_run(s, &opt, &ret, e));
+	assert_int_equal(ret.rekeyed + ret.removed_packs + ret.written_bytes, 0);
+	store_close(s);
+	object_place_free(place);
+}
+
+/* A live version is above: the last becomes a difference against that, and what was between goes. */
+static void test_rekey_on_live(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	const struct compact_options opt = {.max_unused = 1};
+	struct compact_result ret;
+	struct name name[7];
+	parts = 2;
+	make_chain(s, 7, 1 | 1 << 6, name);
+	OK(compact_run(s, &opt, &ret, e));
+	OK(store_refresh(s, e));
+	assert_int_equal(ret.rekeyed, 1);
+	assert_int_equal(depth_of(s, &name[0]), 0);
+	assert_int_equal(depth_of(s, &name[6]), 1);
+	must_read_drift(s, &name[0], 0);
+	must_read_drift(s, &name[6], 6);
+	assert_false(store_has(s, &name[3]));
+	parts = 8;
+	store_close(s);
+	object_place_free(place);
+}
+
+/* Two branches from one first version, as the ninth version begins a new one: the first is given up, one of the
+ * branches is stored whole and the other against it. What stands on them keeps standing. */
+static void test_rekey_branches(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	const struct compact_options opt = {.max_unused = 1};
+	struct compact_result ret;
+	struct name first, name[4], ignored;
+	struct snapshot sn[4];
+	OK(store_begin(s, 1, e));
+	put_drift(s, 0, NULL, &first);
+	put_noise(s, 7, &ignored);
+	OK(store_commit(s, &c, e));
+	OK(store_end(s, e));
+	for (unsigned i = 0; i < 4; i++) {
+		OK(store_begin(s, 1, e));
+		put_drift(s, 2 + i, i % 2 ? &name[i - 1] : &first, &name[i]);
+		finish_snapshot(s, &name[i], i == 0 ? "a" : i == 1 ? "b" : i == 2 ? "c" : "d", &sn[i]);
+		snapshot_free(&sn[i]);
+	}
+	OK(compact_run(s, &opt, &ret, e));
+	assert_int_equal(ret.rekeyed, 2);
+	OK(store_refresh(s, e));
+	assert_false(store_has(s, &first));
+	for (unsigned i = 0; i < 4; i++)
+		must_read_drift(s, &name[i], 2 + i);
+	assert_int_equal(depth_of(s, &name[0]) + depth_of(s, &name[2]), 1);
+	store_close(s);
+	object_place_free(place);
+}
+
+/* ---- differences whose base is gone ---- */
+
+/* Version 0 in a pack of which nothing is needed; version 1, a difference against it that nobody needs, in one
+ * with something that a snapshot names. */
+static void make_baseless(struct store *s, struct name *name, struct name *kept)
+{
+	struct snapshot sn;
+	OK(store_begin(s, 1, e));
+	put_version(s, 0, NULL, &name[0]);
+	OK(store_commit(s, &c, e));
+	OK(store_end(s, e));
+	OK(store_begin(s, 1, e));
+	put_version(s, 1, &name[0], &name[1]);
+	put_noise(s, 5, kept);
+	finish_snapshot(s, kept, "first", &sn);
+	snapshot_free(&sn);
+}
+
+static void check_all(struct store *s)
+{
+	struct check_result ret;
+	const struct check_options opt = {.read_percent = 100, .threads = 1};
+	OK(check_run(s, &opt, &ret, e));
+	assert_int_equal(ret.damage, 0);
+	assert_true(ret.read_blobs > 0);
+}
+
+/* It stays in its pack and in the index, and is as good as not there: who has the same content stores it. */
+static void test_baseless(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	const struct compact_options opt = {0};
+	struct compact_result ret;
+	struct snapshot sn;
+	struct name name[2], kept, again;
+	struct blob_loc l;
+	make_baseless(s, name, &kept);
+	OK(compact_run(s, &opt, &ret, e));
+	assert_int_equal(ret.removed_packs, 1);
+	OK(store_refresh(s, e));
+	OK(index_find(store_index(s), &name[1], 0, &l, e));
+	assert_false(store_has(s, &name[1]));
+	check_all(s);
+	OK(compact_run(s, &opt, &ret, e));
+	assert_int_equal(ret.removed_packs, 0);
+	OK(store_begin(s, 1, e));
+	put_version(s, 1, NULL, &again);
+	assert_int_equal(name_cmp(&again, &name[1]), 0);
+	finish_snapshot(s, &again, "second", &sn);
+	must_read(place, &again, 1);
+	check_all(s);
+	OK(compact_run(s, &opt, &ret, e));
+	must_read(place, &again, 1);
+	snapshot_free(&sn);
+	store_close(s);
+	object_place_free(place);
+}
+
+static void writer_finds(void *ctx, const struct lock_info *l)
+{
+	struct between *b = ctx;
+	(void)l;
+	if (b->done)
+		return;
+	OK(store_begin(b->w, 1, e));
+	assert_true(store_has(b->w, &b->last)); /* still */
+	put_version(b->w, 1, NULL, &b->file);
+	store_abort(b->blocker);
+	b->done = true;
+}
+
+/* The same while the base's pack is doomed and still there. */
+static void test_nearly_baseless(void **state)
+{
+	(void)state;
+	struct between b = {.place = new_place_with_store(SLACK_EXACT)};
+	struct store *s = open_store(b.place);
+	struct name name[2], kept;
+	make_baseless(s, name, &kept);
+	b.last = name[1];
+	b.w = open_store(b.place);
+	b.blocker = open_store(b.place);
+	OK(store_begin(b.blocker, 1, e));
+	compact_with(&b, writer_finds);
+	finish_snapshot(b.w, &b.file, "second", &b.sn);
+	must_read(b.place, &b.file, 1);
+	snapshot_free(&b.sn);
+	store_close(s);
+	store_close(b.w);
+	store_close(b.blocker);
+	object_place_free(b.place);
+}
+
+static void writer_found(void *ctx, const struct lock_info *l)
+{
+	struct between *b = ctx;
+	(void)l;
+	if (!b->done)
+		finish_snapshot(b->w, &b->file, "second", &b->sn);
+	b->done = true;
+}
+
+/* And found before it was doomed: compact waits, and keeps the base. */
+static void test_found_before(void **state)
+{
+	(void)state;
+	struct between b = {.place = new_place_with_store(SLACK_EXACT)};
+	struct store *s = open_store(b.place);
+	struct name name[2], kept;
+	make_baseless(s, name, &kept);
+	b.w = open_store(b.place);
+	OK(store_begin(b.w, 1, e));
+	put_version(b.w, 1, NULL, &b.file);
+	struct store_stats st;
+	store_stats(b.w, &st);
+	assert_int_equal(st.new_blobs, 0);
+	compact_with(&b, writer_found);
+	must_read(b.place, &b.file, 1);
+	check_all(s);
+	snapshot_free(&b.sn);
+	store_close(s);
+	store_close(b.w);
+	object_place_free(b.place);
+}
+
 /* Two writers stored the same at once, as differences of the same depth against different versions. Which of
  * the two packs is looked at first is a matter of chance: ten times. */
 static void test_two_bases(void **state)
@@ -283,7 +581,6 @@ static void test_two_bases(void **state)
 	(void)state;
 	for (unsigned round = 0; round < 10; round++) {
 		struct between b = {.place = new_place_with_store(SLACK_EXACT), .done = true};
-		CLEANUP_BUF struct buf noise = BUF_INIT;
 		struct store *s[2] = {open_store(b.place), open_store(b.place)};
 		struct snapshot sn;
 		struct name base, ignored;
@@ -291,9 +588,7 @@ static void test_two_bases(void **state)
 			OK(store_begin(s[i], 1, e));
 			put_version(s[i], 3 + i, NULL, &base);
 			put_version(s[i], 5, &base, &b.file);
-			OK(buf_resize(&noise, VERSION_BYTES, e));
-			fill(noise.p, noise.len, 1);
-			OK(store_put(s[i], &c, FORM_RAW, buf_span(&noise), NULL, &ignored, e));
+			put_noise(s[i], 200 + i, &ignored);
 		}
 		OK(store_commit(s[0], &c, e));
 		OK(store_end(s[0], e));
@@ -316,6 +611,12 @@ int main(void)
 		cmocka_unit_test(test_doomed_in_the_future),
 		cmocka_unit_test(test_no_index_without_lock),
 		cmocka_unit_test(test_two_bases),
+		cmocka_unit_test(test_baseless),
+		cmocka_unit_test(test_nearly_baseless),
+		cmocka_unit_test(test_found_before),
+		cmocka_unit_test(test_rekey_whole),
+		cmocka_unit_test(test_rekey_on_live),
+		cmocka_unit_test(test_rekey_branches),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

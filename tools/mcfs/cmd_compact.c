@@ -94,7 +94,7 @@ static void print_json(const struct compact_options *opt, const struct compact_r
 		const char *name;
 		uint64_t v;
 	} more[] = {{"packs", r->packs}, {"bytes", r->bytes}, {"used_bytes", r->used_bytes},
-		{"recompressed_groups", r->recompressed}, {"removed_packs", r->removed_packs},
+		{"recompressed_groups", r->recompressed}, {"rekeyed_blobs", r->rekeyed}, {"removed_packs", r->removed_packs},
 		{"removed_bytes", r->removed_bytes}, {"rewritten_bytes", r->rewritten_bytes},
 		{"written_bytes", r->written_bytes}, {"doomed_packs", r->doomed_packs},
 		{"doomed_bytes", r->doomed_bytes}};
@@ -127,6 +127,9 @@ static void print_result(struct cli *cli, const struct compact_options *opt,
 	if (r->recompressed)
 		printf("\n%llu groups of chunks were compressed again",
 			(unsigned long long)r->recompressed);
+	if (r->rekeyed)
+		printf("\n%llu blob%s stored anew, so that older versions can go",
+			(unsigned long long)r->rekeyed, r->rekeyed == 1 ? " was" : "s were");
 	printf("\n%llu pack%s %s, %s; %s of it is used and %s: %s %s in %.1f s\n",
 		(unsigned long long)r->removed_packs, cli_s(r->removed_packs), opt->dry_run ? "would go" : "removed",
 		cli_bytes(r->removed_bytes, a), cli_bytes(r->rewritten_bytes, b),
