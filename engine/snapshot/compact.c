@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "engine/base/cleanup.h"
+#include "engine/snapshot/compact_recompress.h"
 #include "engine/snapshot/compact_rekey.h"
 #include "engine/snapshot/forgotten.h"
 #include "engine/snapshot/mark.h"
@@ -132,61 +133,25 @@ static int release(struct compacting *c, struct err *e)
 	return r == 0 && c->tab.ties ? rank_again(c, e) : r;
 }
 
-/* Inflate what snapshots kept as it was. Each becomes a better copy beside the kept one. */
-struct kept_names {
-	struct compacting *c;
-	struct name *v;
-	size_t n;
-};
-
-static int note_kept(void *ctx, const struct name *name, uint64_t no, const struct blob_loc *l,
-	struct err *e)
-{
-	struct kept_names *k = ctx;
-	(void)no;
-	uint32_t i = form_is_kept(l->form) ? blobtab_find(&k->c->tab, name) : BLOBTAB_NONE;
-	if (i == BLOBTAB_NONE || !(k->c->tab.flags[i] & BLOB_LIVE) ||
-		k->c->tab.rank[i] != RANK_KEPT)
-		return 0;
-	if ((k->n & (k->n - 1)) == 0) {
-		struct name *v = realloc(k->v, (k->n ? 2 * k->n : 1) * sizeof *v);
-		if (!v)
-			return err_set(e, E_NOMEM, 0, "no memory for a list of groups");
-		k->v = v;
-	}
-	k->v[k->n++] = *name;
-	return 0;
-}
-
 static int level_of(const struct compacting *c)
 {
 	return c->opt->level ? c->opt->level : LEVEL_DEFAULT;
 }
 
+/* Inflate what snapshots kept as it was. */
 static int inflate_kept(struct compacting *c, struct err *e)
 {
-	struct kept_names k = {.c = c};
-	const struct index_visit v = {.on_blob = note_kept, .ctx = &k};
 	struct store_stats st;
-	bool done;
-	int r = index_scan(store_index(c->s), &v, e);
-	if (r == 0 && k.n)
-		r = store_begin(c->s, level_of(c), e);
-	for (size_t i = 0; i < k.n && r == 0; i++) {
-		r = cancelled(c) ? err_set(e, E_CANCELLED, 0, "interrupted")
-				 : store_recompress(c->s, &c->coder, &k.v[i], &done, e);
-		if (r == 0)
-			c->ret->recompressed += done;
-		progress(c, "groups", i + 1, 0);
-	}
-	if (r == 0 && k.n)
+	int r = store_begin(c->s, level_of(c), e);
+	if (r == 0)
+		r = recompress_kept(c->work, &c->tab, &c->ret->recompressed, e);
+	if (r == 0)
 		r = store_commit(c->s, &c->coder, e);
-	free(k.v);
-	if (r < 0)
+	if (r < 0 || !c->ret->recompressed)
 		return r;
 	store_stats(c->s, &st);
-	c->ret->written_bytes += c->ret->recompressed ? st.new_bytes : 0;
-	return c->ret->recompressed ? rank_again(c, e) : 0;
+	c->ret->written_bytes += st.new_bytes;
+	return rank_again(c, e);
 }
 
 /* ---- what goes ---- */
@@ -233,6 +198,8 @@ static int choose(struct compacting *c, struct err *e)
 	c->ret->bytes = c->plan.bytes;
 	c->ret->used_bytes = c->plan.used;
 	r = rekey_plan(&c->rekey, &c->plan, max_unused, step_bytes(c), e);
+	if (r == 0 && c->opt->recompress && !c->opt->dry_run)
+		r = recompress_choose(c->work, &c->plan, level_of(c), e);
 	return r == 0 && c->rekey.n_chosen && !c->opt->dry_run ? store_anew(c, e) : r;
 }
 
@@ -245,6 +212,20 @@ static bool must_copy(const struct compacting *c, const struct rewrite_blob *b, 
 	       !(c->tab.flags[i] & BLOB_HELD) && blobtab_will_do(&c->tab, i, &b->loc);
 }
 
+struct copy_job {
+	int level;
+	size_t n;
+	struct rewrite_blob v[];
+};
+
+static int copy_at_level(void *ctx, struct store *s, struct coder *c, void *arg, struct err *e)
+{
+	struct copy_job *j = arg;
+	(void)ctx;
+	return store_copy_frame(s, c, j->v, j->n, j->level, e);
+}
+
+/* In order by this thread; by all of them when it is to be compressed. */
 static int copy_frame(struct compacting *c, struct rewrite_blob *v, size_t n, struct err *e)
 {
 	bool any = false;
@@ -257,7 +238,15 @@ static int copy_frame(struct compacting *c, struct rewrite_blob *v, size_t n, st
 		c->tab.flags[k] |= BLOB_HELD;
 		c->ret->rewritten_bytes += blob_share(&v[i].loc);
 	}
-	return any ? store_copy_frame(c->s, &c->coder, v, n, e) : 0;
+	if (!any || !c->opt->recompress)
+		return any ? store_copy_frame(c->s, &c->coder, v, n, 0, e) : 0;
+	struct copy_job *j = malloc(sizeof *j + n * sizeof *v);
+	if (j) {
+		*j = (struct copy_job){.level = level_of(c), .n = n};
+		memcpy(j->v, v, n * sizeof *v);
+	}
+	return work_submit(c->work, copy_at_level, NULL, j,
+		recompress_bytes(v[0].loc.frame_plain, level_of(c)), e);
 }
 
 static int copy_pack(struct compacting *c, const struct cpack *x, struct err *e)
@@ -293,6 +282,8 @@ static int copy_out(struct compacting *c, struct err *e)
 		r = copy_pack(c, &c->plan.v[i], e);
 		progress(c, "packs", ++done, c->ret->rewritten_bytes);
 	}
+	int drained = work_drain(c->work, r == 0 ? e : NULL);
+	r = r < 0 ? r : drained;
 	if (r == 0)
 		r = store_commit(c->s, &c->coder, e);
 	if (r < 0)

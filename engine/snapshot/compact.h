@@ -15,8 +15,9 @@ struct compact_options {
 	bool dry_run;
 	unsigned wait_seconds; /* for those who are in the way, each time */
 	unsigned max_unused;   /* percent of the store that may stay unused; 0: the default, 10 */
-	bool recompress;       /* inflate kept groups (done anyway where the store's config says so) */
-	int level;	       /* zstd level of those groups, and of what is cut out of larger frames; 0: 6 */
+	bool recompress; /* inflate kept groups (done anyway where the store's config says so), and compress
+			    what else there is at `level`, where that makes it smaller */
+	int level;	 /* of zstd: for that, and for what is stored anew; 0: 6 */
 	unsigned threads;
 	const char *state_dir; /* as in backup.h; may be NULL */
 	bool accept_rollback;

@@ -13,10 +13,13 @@ struct rewrite_blob {
 };
 
 /* Within a transaction: copy the wanted blobs of one frame (all of its blobs are given, in order) into
- * new packs, as they are where all are wanted, else compressed again. Names that the transaction has
- * already are left out. */
-int store_copy_frame(struct store *s, struct coder *c, struct rewrite_blob *v, size_t n,
+ * new packs, as they are where all are wanted, else compressed again; with `level` in any case, where that is
+ * smaller. Names that the transaction has already are left out. Threads: as store_put(). */
+int store_copy_frame(struct store *s, struct coder *c, struct rewrite_blob *v, size_t n, int level,
 	struct err *e) MUST_CHECK;
+/* What a frame would take, sealed, at a level: no more than it does. */
+int store_frame_again(struct store *s, struct coder *c, const struct blob_loc *l, int level,
+	uint64_t *ret, struct err *e) MUST_CHECK;
 /* A blob stored again, compressed anew: against `base` (NULL: whole), whose copies are all of the same plain
  * form. Made first, to see what it takes; then put, within a transaction. */
 struct rekeyed {

@@ -568,19 +568,61 @@ static struct pack_blob describe_copy(const struct rewrite_blob *b)
 	return p;
 }
 
-/* The frame as it is, under the seal of its new pack. */
-static int copy_whole(struct store *s, struct coder *c, const struct rewrite_blob *v, size_t n,
+/* A frame's bytes compressed again at a level: in *ret, when that is smaller (else *ret is empty). What it was
+ * compressed against stays the same. */
+static int pack_again(struct store *s, struct coder *c, const struct blob_loc *l, int level, struct buf *ret,
 	struct err *e)
 {
+	CLEANUP_BUF struct buf plain = BUF_INIT;
+	CLEANUP_PLAIN struct plain *base = NULL;
+	struct name name;
+	ret->len = 0;
+	int r = decode_frame_of(s, c, l, &plain, e);
+	if (r == 0 && l->method == METHOD_DELTA) {
+		struct blob_loc ignored;
+		r = txn_find_base(s, l->base, &name, e);
+		if (r == E_NOTFOUND)
+			r = index_find_base(s->index, l->base, &name, &ignored, e);
+		if (r == 0)
+			r = read_plain(s, c, &name, WANT_BASE, DEPTH_MAX, &base, e);
+	}
+	if (r == 0)
+		r = zs_compress(c->zs, level, base ? buf_span(&base->data) : (struct span){NULL, 0},
+			buf_span(&plain), ret, e);
+	if (r == 0 && ret->len + SEAL_TAG_BYTES >= l->sealed_len)
+		ret->len = 0;
+	return r;
+}
+
+int store_frame_again(struct store *s, struct coder *c, const struct blob_loc *l, int level,
+	uint64_t *ret, struct err *e)
+{
+	CLEANUP_BUF struct buf again = BUF_INIT;
+	int r = pack_again(s, c, l, level, &again, e);
+	*ret = again.len ? again.len + SEAL_TAG_BYTES : l->sealed_len;
+	return r;
+}
+
+/* The whole frame under the seal of its new pack. */
+static int copy_whole(struct store *s, struct coder *c, const struct rewrite_blob *v, size_t n, int level,
+	struct err *e)
+{
+	CLEANUP_BUF struct buf again = BUF_INIT;
 	CLEANUP_FREE struct pack_blob *blobs = calloc(n, sizeof *blobs);
+	const struct blob_loc *l = &v[0].loc;
 	if (!blobs)
 		return err_set(e, E_NOMEM, 0, "no memory for a frame");
 	for (size_t i = 0; i < n; i++)
 		blobs[i] = describe_copy(&v[i]);
-	int r = read_frame_of(s, c, &v[0].loc, e);
+	int r = level ? pack_again(s, c, l, level, &again, e) : 0;
+	if (r == 0 && again.len)
+		return add_frame_locked(s, l->method == METHOD_STORE ? METHOD_ZSTD : (enum method)l->method,
+			buf_span(&again), l->frame_plain, blobs, n, e);
+	if (r == 0)
+		r = read_frame_of(s, c, l, e);
 	return r < 0 ? r
-		     : add_frame_locked(s, (enum method)v[0].loc.method, buf_span(&c->packed),
-			       v[0].loc.frame_plain, blobs, n, e);
+		     : add_frame_locked(s, (enum method)l->method, buf_span(&c->packed), l->frame_plain,
+			       blobs, n, e);
 }
 
 /* Some of a solid frame's blobs, into the solid frame that is being filled. */
@@ -601,7 +643,7 @@ static int copy_some(struct store *s, struct coder *c, const struct rewrite_blob
 	return r;
 }
 
-int store_copy_frame(struct store *s, struct coder *c, struct rewrite_blob *v, size_t n,
+int store_copy_frame(struct store *s, struct coder *c, struct rewrite_blob *v, size_t n, int level,
 	struct err *e)
 {
 	size_t wanted = 0;
@@ -615,7 +657,7 @@ int store_copy_frame(struct store *s, struct coder *c, struct rewrite_blob *v, s
 	}
 	if (r < 0 || !wanted)
 		return r;
-	return wanted == n ? copy_whole(s, c, v, n, e) : copy_some(s, c, v, n, e);
+	return wanted == n ? copy_whole(s, c, v, n, level, e) : copy_some(s, c, v, n, e);
 }
 
 int store_rekey_make(struct store *s, struct coder *c, const struct name *name, const struct name *base,

@@ -113,6 +113,23 @@ expect 0 "$MCFS" -s "$work/later" restore latest --to "$work/later-out"
 same "$live" "$work/later-out/live"
 expect 0 "$MCFS" -s "$work/later" check
 
+check "what was compressed quickly is compressed better, once"
+expect 0 "$MCFS" -s "$work/quick" init --recompress now
+expect 0 "$MCFS" -s "$work/quick" snapshot --level 1 "$live"
+bytes=$(store_bytes "$work/quick")
+expect 0 "$MCFS" -s "$work/quick" --json compact
+[ "$(json removed_packs)" = 0 ] || fail "compact without the option did it"
+expect 0 "$MCFS" -s "$work/quick" --json compact --recompress 12
+after=$(store_bytes "$work/quick")
+echo "$bytes bytes, then $after"
+[ $((after * 100)) -lt $((bytes * 96)) ] || fail "it became no smaller"
+expect 0 "$MCFS" -s "$work/quick" --json compact --recompress 12
+[ "$(json removed_packs)" = 0 ] && [ "$(json written_bytes)" = 0 ] || fail "it was done twice"
+expect 0 "$MCFS" -s "$work/quick" restore latest --to "$work/quick-out"
+same "$live" "$work/quick-out/live"
+check_store "$work/quick"
+rm -rf "$work/quick" "$work/quick-out"
+
 check "what the store says about that can be set"
 expect 0 "$MCFS" -s "$work/later" set
 says 'recompress later'

@@ -180,4 +180,4 @@ const struct command command_compact = {"compact", run,
 	"  --wait D           for those who are in the way (10min)\n"
 	"  -n, --dry-run      only say what would be removed\n"
 	"  --max-unused N%    how much of the store may stay unused (10%)\n"
-	"  --recompress LEVEL compress chunks again that snapshots kept as they were, 1 to 19\n"};
+	"  --recompress LEVEL compress at this level what becomes smaller by it, 1 to 19\n"};
