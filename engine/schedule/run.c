@@ -117,9 +117,15 @@ static int lock_all(struct runner *r, struct run *u, struct err *e)
 
 static void flush_line(struct runner *r, struct run *u)
 {
-	if (u->line_len || u->line_cut)
+	bool any = u->line_len || u->line_cut;
+	if (any && u->lines < LINES_MAX)
 		say(r, LOG_INFO, u->job->name, "| %.*s%s", (int)u->line_len, u->line,
 			u->line_cut ? " [..]" : "");
+	else if (any && u->lines == LINES_MAX)
+		say(r, LOG_WARN, u->job->name, "has put out %d lines: more are not logged; the history "
+			"keeps the end", LINES_MAX);
+	if (any && u->lines <= LINES_MAX)
+		u->lines++;
 	u->line_len = 0;
 	u->line_cut = false;
 }
@@ -302,6 +308,7 @@ static void start(struct runner *r, struct run *u)
 	u->said = false;
 	u->timed_out = false;
 	u->tail_len = 0;
+	u->lines = 0;
 	u->started = r->now;
 	u->job->last_started = r->now.wall;
 	record_begin(r, u);

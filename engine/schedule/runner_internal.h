@@ -9,6 +9,7 @@
 
 #define LINE_MAX_CHARS 1000
 #define TAIL_MAX 4000
+#define LINES_MAX 10000 /* of a try's output in the log */
 #define RUNS_MAX 8192
 #define HOOK_SECONDS 60
 #define LOCK_RETRY_MS 1000
@@ -64,6 +65,7 @@ struct run {
 	size_t n_locks;
 	char line[LINE_MAX_CHARS];
 	size_t line_len;
+	unsigned lines; /* of this try so far */
 	bool line_cut;
 	char *tail; /* the end of its output; TAIL_MAX + 1 bytes once there is any */
 	size_t tail_len;

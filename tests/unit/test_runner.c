@@ -539,6 +539,26 @@ static void test_output(void **state)
 	assert_null(strstr(f->log, "nobody"));
 }
 
+/* A job that never stops to speak does not fill the disk. */
+static void test_much_output(void **state)
+{
+	(void)state;
+	f->plan[0] = (typeof(f->plan[0])){.job = "o", .takes = -1};
+	open_with("[job-local \"o\"]\nschedule = 0 1 * * *\ncommand = x\n", NULL);
+	pass(61 * MINUTE);
+	for (int i = 0; i < 12000; i++) {
+		char line[16];
+		snprintf(line, sizeof line, "%d\n", i);
+		runner_output(f->r, 1, text(line));
+	}
+	runner_stop(f->r, STOP_TERMINATE, f->now);
+	pass(MINUTE);
+	says("| 9999\n");
+	says("has put out 10000 lines");
+	assert_null(strstr(f->log, "| 10000\n"));
+	assert_null(strstr(f->log, "| 11999\n"));
+}
+
 static void test_argv(void **state)
 {
 	(void)state;
@@ -587,6 +607,7 @@ int main(void)
 		TEST(test_overlap_allowed),
 		TEST(test_jitter),
 		TEST(test_output),
+		TEST(test_much_output),
 		TEST(test_argv),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
