@@ -137,7 +137,7 @@ struct move {
 
 static bool is_region(const struct target *t)
 {
-	return t->place == PLACE_REGION && t->kind == KIND_REGION;
+	return t->place == PLACE_REGION && t->kind == SOURCE_REGION;
 }
 
 static bool same_dimension(const struct target *a, const struct target *b)
@@ -237,8 +237,8 @@ static int move_chunk_to_trash(struct move *m, int *r)
 		return refuse(&m->op, EPERM, m->name, "a chunk keeps its name in the trash");
 	if (m->there && m->no_replace)
 		return EEXIST;
-	if (t->place == PLACE_CHUNK && t->kind != KIND_REGION &&
-		region_has(&m->op.cl, t, KIND_REGION, t->slot))
+	if (t->place == PLACE_CHUNK && t->kind != SOURCE_REGION &&
+		region_has(&m->op.cl, t, SOURCE_REGION, t->slot))
 		return refuse(&m->op, EPERM, m->name,
 			"move the chunk in the folder above: its entities and poi go with it");
 	struct keeper_job job = job_of(m);
@@ -262,7 +262,7 @@ static size_t collect(struct call *cl, const struct target *t, struct prune_chun
 {
 	bool has[REGION_SLOTS] = {false};
 	size_t n = 0;
-	for (int k = 0; k < N_KINDS; k++)
+	for (int k = 0; k < SOURCE_KINDS; k++)
 		region_slots(cl, t, k, has);
 	for (int s = 0; s < REGION_SLOTS; s++) {
 		struct target c = *t;
@@ -278,7 +278,7 @@ static int move_region_to_trash(struct move *m, int *r)
 	struct target *t = &m->from;
 	struct prune_result res = {0};
 	struct prune_chunk v[REGION_SLOTS];
-	struct live_spot spot = {t->world->number, t->dimension, t->rx, t->rz, KIND_REGION};
+	struct live_spot spot = {t->world->number, t->dimension, t->rx, t->rz, SOURCE_REGION};
 	if (!is_trash_of(&m->dir, t))
 		return refuse(&m->op, EPERM, m->name,
 			"each world and dimension has its own folder in trash/");
@@ -318,7 +318,7 @@ static int move_back(struct move *m, int *r)
 	snprintf(want, sizeof want, "c.%d.%d%s", it.x, it.z,
 		it.damaged ? CHUNK_DAMAGED_TAIL : CHUNK_NBT_TAIL);
 	if (!same_dimension(t, &m->dir) || m->dir.place != PLACE_REGION ||
-		m->dir.kind != KIND_REGION || it.x >> 5 != m->dir.rx || it.z >> 5 != m->dir.rz ||
+		m->dir.kind != SOURCE_REGION || it.x >> 5 != m->dir.rx || it.z >> 5 != m->dir.rz ||
 		strcmp(want, m->new_name) != 0) {
 		char advice[600];
 		snprintf(advice, sizeof advice,
@@ -469,7 +469,7 @@ static int rmdir_found(struct op *op, const struct target *t, const char *name, 
 	(void)r;
 	switch (t->place) {
 	case PLACE_REGION:
-		for (int k = t->kind; k < (t->kind == KIND_REGION ? N_KINDS : t->kind + 1); k++)
+		for (int k = t->kind; k < (t->kind == SOURCE_REGION ? SOURCE_KINDS : t->kind + 1); k++)
 			if (region_has(&op->cl, t, k, -1))
 				return ENOTEMPTY;
 		s = (struct live_spot){t->world->number, t->dimension, t->rx, t->rz, t->kind};
@@ -494,10 +494,10 @@ void change_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 static bool spot_of_name(const struct target *t, const char *name, struct live_spot *ret)
 {
 	char file[300], again[300];
-	*ret = (struct live_spot){t->world->number, t->dimension, t->rx, t->rz, KIND_REGION};
-	if (t->place == PLACE_REGION && t->kind == KIND_REGION)
-		for (int k = KIND_ENTITIES; k < N_KINDS; k++)
-			if (strcmp(name, kind_name[k]) == 0) {
+	*ret = (struct live_spot){t->world->number, t->dimension, t->rx, t->rz, SOURCE_REGION};
+	if (t->place == PLACE_REGION && t->kind == SOURCE_REGION)
+		for (int k = SOURCE_ENTITIES; k < SOURCE_KINDS; k++)
+			if (strcmp(name, source_kind_name[k]) == 0) {
 				ret->kind = k;
 				return true;
 			}

@@ -66,7 +66,7 @@ static int where(struct call *cl, struct node n, struct at *ret)
 	if (r < 0)
 		return r;
 	uint32_t i = number_of(n);
-	bool fits = !is_region(n) || (n.slot / KIND_STEP < N_KINDS &&
+	bool fits = !is_region(n) || (n.slot / KIND_STEP < SOURCE_KINDS &&
 					     n.slot % KIND_STEP <= REGION_SLOTS);
 	if (i >= ret->tree->n_nodes || !fits) {
 		world_tree_unref(TAKE_PTR(ret->tree));
@@ -169,7 +169,7 @@ static int stat_region(struct call *cl, struct node n, const struct at *a, struc
 {
 	struct region rg;
 	int r = load_shown(cl, n, a, a->kind, &rg);
-	for (int k = 1; r == E_NOTFOUND && a->kind == KIND_REGION && k < N_KINDS; k++)
+	for (int k = 1; r == E_NOTFOUND && a->kind == SOURCE_REGION && k < SOURCE_KINDS; k++)
 		r = load_shown(cl, n, a, k, &rg);
 	if (r == E_NOTFOUND && is_live(n) && a->place)
 		return stat_empty(cl, n, a, st);
@@ -309,9 +309,9 @@ static int lookup_region(struct call *cl, struct node n, const struct at *a, str
 	bool want_fine, fine = false;
 	if (a->slot >= 0)
 		return not_here(cl);
-	if (a->kind == KIND_REGION)
-		for (int k = KIND_ENTITIES; k < N_KINDS; k++)
-			if (is_name(name, kind_name[k]))
+	if (a->kind == SOURCE_REGION)
+		for (int k = SOURCE_ENTITIES; k < SOURCE_KINDS; k++)
+			if (is_name(name, source_kind_name[k]))
 				return give_kind(cl, n, k, ret);
 	int slot = chunk_slot_of(n.shelf->key.x, n.shelf->key.z, name, &want_fine);
 	if (slot < 0)
@@ -430,18 +430,18 @@ static int list_region(struct call *cl, struct node n, const struct at *a, uint6
 {
 	if (a->slot >= 0)
 		return err_set(&cl->e, E_FORMAT, 0, "not a directory");
-	if (a->kind != KIND_REGION)
+	if (a->kind != SOURCE_REGION)
 		return list_chunks(cl, n, a, off, 0, fn, ctx);
 	/* The two directories come first: a listing that stops early still has them. */
 	for (; off < 2; off++) {
 		struct found f;
-		int kind = KIND_ENTITIES + (int)off;
+		int kind = SOURCE_ENTITIES + (int)off;
 		int r = give_kind(cl, n, kind, &f);
 		if (r == E_NOTFOUND)
 			continue;
 		if (r < 0)
 			return r;
-		if (!emit(cl, kind_name[kind], &f, off + 1, fn, ctx))
+		if (!emit(cl, source_kind_name[kind], &f, off + 1, fn, ctx))
 			return 0;
 	}
 	return list_chunks(cl, n, a, off, 2, fn, ctx);
@@ -576,7 +576,7 @@ static int name(struct call *cl, struct node n, struct buf *out, struct node *re
 	bool face = n.shelf->parent->key.kind == SHELF_SNAP;
 	*ret_parent = (struct node){n.shelf->parent, face ? (uint32_t)FACE_CHUNKS : k->dim};
 	int len = snprintf(text, sizeof text, "r.%d.%d%s%s", k->x, k->z, a.kind ? "/" : "",
-		a.kind ? kind_name[a.kind] : "");
+		a.kind ? source_kind_name[a.kind] : "");
 	if (a.slot >= 0) {
 		text[len] = '/';
 		chunk_name(k->x, k->z, (unsigned)a.slot, "", text + len + 1);
@@ -599,7 +599,7 @@ void chunks_live(struct call *cl, const struct world_place *p, int32_t x, int32_
 {
 	struct region rg;
 	memset(ret, 0, REGION_SLOTS * sizeof *ret);
-	if (region_load(cl, p, KIND_REGION, x, z, &rg) < 0) {
+	if (region_load(cl, p, SOURCE_REGION, x, z, &rg) < 0) {
 		cl->e = ERR_INIT;
 		return;
 	}

@@ -10,7 +10,7 @@
 #include "fs/worldview.h"
 
 /* Slots of SHELF_EDIT: 8 for each dimension; 0 is its directory, then these. */
-enum { EDIT_DIR, EDIT_LEVEL, EDIT_KIND /* + kind */, EDIT_END = EDIT_KIND + N_KINDS };
+enum { EDIT_DIR, EDIT_LEVEL, EDIT_KIND /* + kind */, EDIT_END = EDIT_KIND + SOURCE_KINDS };
 #define EDIT_BITS 3
 
 static size_t dim_of(struct node n)
@@ -25,7 +25,7 @@ static unsigned part_of(struct node n)
 
 static const char *part_name(unsigned part)
 {
-	return part == EDIT_LEVEL ? "level.dat" : kind_name[part - EDIT_KIND];
+	return part == EDIT_LEVEL ? "level.dat" : source_kind_name[part - EDIT_KIND];
 }
 
 /* Every dimension has a level.dat here, or WorldEdit would not take it for a world: its own, or

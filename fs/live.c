@@ -461,7 +461,7 @@ bool live_keeps_spot(struct live *l, const struct live_spot *at)
 {
 	LOCK_SCOPE(&l->m);
 	for (struct spot *s = l->spots; s; s = s->next)
-		if (same_spot(&s->at, at) && (s->at.kind == at->kind || at->kind == KIND_REGION))
+		if (same_spot(&s->at, at) && (s->at.kind == at->kind || at->kind == SOURCE_REGION))
 			return true;
 	return false;
 }
@@ -471,7 +471,7 @@ int live_spots(struct live *l, const struct world_place *p, struct buf *out, str
 	int r = 0;
 	LOCK_SCOPE(&l->m);
 	for (struct spot *s = l->spots; s && r == 0; s = s->next) {
-		struct region_name n = {s->at.x, s->at.z, 1u << KIND_REGION};
+		struct region_name n = {s->at.x, s->at.z, 1u << SOURCE_REGION};
 		if (s->at.world == p->live->number && strcmp(s->at.dimension, p->name) == 0)
 			r = buf_add(out, &n, sizeof n, e);
 	}
@@ -482,7 +482,7 @@ void live_drop_spot(struct live *l, const struct live_spot *at)
 {
 	LOCK_SCOPE(&l->m);
 	for (struct spot **pp = &l->spots, *s; (s = *pp);)
-		if (same_spot(&s->at, at) && (s->at.kind == at->kind || at->kind == KIND_REGION)) {
+		if (same_spot(&s->at, at) && (s->at.kind == at->kind || at->kind == SOURCE_REGION)) {
 			*pp = s->next;
 			l->n_spots--;
 			free_spot(s);

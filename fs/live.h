@@ -60,7 +60,7 @@ bool live_keeps_spot(struct live *l, const struct live_spot *s);
 /* Append the regions of a dimension that are kept (struct region_name). */
 int live_spots(struct live *l, const struct world_place *p, struct buf *out,
 	struct err *e) MUST_CHECK;
-/* With all kinds when it is KIND_REGION. */
+/* With all kinds when it is SOURCE_REGION. */
 void live_drop_spot(struct live *l, const struct live_spot *s);
 
 #endif

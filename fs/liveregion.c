@@ -110,7 +110,7 @@ static void remember_size(struct sizes *s, const struct region *r, unsigned slot
 
 static int add_item(void *ctx, const struct trash_item *it, struct err *e)
 {
-	struct region_name n = {it->x >> 5, it->z >> 5, 1u << KIND_REGION};
+	struct region_name n = {it->x >> 5, it->z >> 5, 1u << SOURCE_REGION};
 	return buf_add(ctx, &n, sizeof n, e);
 }
 
@@ -147,7 +147,7 @@ static int stat_file(struct call *cl, const struct world_place *p, int kind, int
 	CLEANUP_FREE char *path = NULL;
 	struct stat st;
 	if (asprintf(&path, "%s%s%s/r.%d.%d.mca", p->folder, *p->folder ? "/" : "",
-		    kind_name[kind], x, z) < 0) {
+		    source_kind_name[kind], x, z) < 0) {
 		path = NULL;
 		return err_set(&cl->e, E_NOMEM, 0, "no memory for a path");
 	}

@@ -301,10 +301,10 @@ static bool find_region(struct call *cl, struct node n, const struct world_tree 
 	for (size_t i = 0; slash && i < t->worlds.n; i++) {
 		const struct world_place *p = &t->place[i];
 		size_t len = strlen(p->folder), at = len ? len + 1 : 0;
-		for (int k = 0; p->live == w && k < N_KINDS; k++)
-			if ((size_t)(slash - text) == at + strlen(kind_name[k]) &&
+		for (int k = 0; p->live == w && k < SOURCE_KINDS; k++)
+			if ((size_t)(slash - text) == at + strlen(source_kind_name[k]) &&
 				strncmp(text, p->folder, len) == 0 && (!len || text[len] == '/') &&
-				strncmp(text + at, kind_name[k], strlen(kind_name[k])) == 0) {
+				strncmp(text + at, source_kind_name[k], strlen(source_kind_name[k])) == 0) {
 				*ret = p;
 				return true;
 			}

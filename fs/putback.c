@@ -87,7 +87,7 @@ static int read_parts(struct call *cl, const struct world_place *p, const struct
 	struct chunk_parts *ret)
 {
 	int r = 0;
-	for (int k = 0; k < N_KINDS && r == 0; k++)
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++)
 		r = read_part(cl, p, k, t, &ret->part[k]);
 	return r < 0 ? err_wrap(&cl->e, "chunk %d,%d", target_x(t), target_z(t)) : 0;
 }

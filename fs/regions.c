@@ -82,7 +82,7 @@ static int make_names(void *ctx, struct coder *c, struct piece *p, struct err *e
 {
 	struct listing *l = ctx;
 	(void)c;
-	for (int k = 0; k < N_KINDS; k++) {
+	for (int k = 0; k < SOURCE_KINDS; k++) {
 		int r = add_kind(l, k, &p->own, e);
 		if (r < 0)
 			return r;
@@ -98,8 +98,8 @@ int region_names(struct call *cl, const struct world_place *p, struct piece **re
 		return live_region_names(cl, p, ret);
 	struct listing l = {cl, p};
 	struct piece_key key = {.what = PIECE_REGIONS};
-	uint8_t all[N_KINDS * (NAME_BYTES + 2)] = {0};
-	for (int k = 0; k < N_KINDS; k++) {
+	uint8_t all[SOURCE_KINDS * (NAME_BYTES + 2)] = {0};
+	for (int k = 0; k < SOURCE_KINDS; k++) {
 		uint8_t *at = all + k * (NAME_BYTES + 2);
 		at[0] = p->dir[k].kind;
 		at[1] = p->dir[k].level;

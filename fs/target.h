@@ -41,9 +41,9 @@ int prune_target(struct call *cl, struct node n, struct target *ret) MUST_CHECK;
 bool prunable_entry(struct call *cl, const struct target *t, struct region_entry *ret);
 int trash_target(struct call *cl, struct node n, struct target *ret) MUST_CHECK;
 
-/* In SHELF_REGION and SHELF_PRUNE: the slot of a chunk of KIND_REGION. */
+/* In SHELF_REGION and SHELF_PRUNE: the slot of a chunk of SOURCE_REGION. */
 uint32_t chunk_slot_number(unsigned slot);
-/* Which of a region are shown in chunks/live (as chunks of KIND_REGION)? */
+/* Which of a region are shown in chunks/live (as chunks of SOURCE_REGION)? */
 void chunks_live(struct call *cl, const struct world_place *p, int32_t x, int32_t z,
 	bool ret[REGION_SLOTS]);
 /* Of a chunk in chunks/live: the slot of the folder it is in, and its st_ino. */

@@ -49,7 +49,7 @@ static int from_trash(struct making *m, struct buf *out, struct err *e)
 	CLEANUP_PARTS struct chunk_parts parts = {0};
 	int r = trash_payload(keeper_trash(m->cl->fs->keeper, m->w), m->it->id, &parts, e);
 	int kind = m->kind;
-	for (int k = 0; r == 0 && kind < 0 && k < N_PARTS; k++)
+	for (int k = 0; r == 0 && kind < 0 && k < SOURCE_KINDS; k++)
 		if (parts.part[k].present)
 			kind = k;
 	return r < 0 ? r : kind < 0 ? no_part(e) : take_part(&parts.part[kind], out, e);
@@ -90,7 +90,7 @@ static int waiting_bytes(struct making *m, struct piece **ret, struct err *e)
 	int r = E_NOTFOUND;
 	if (m->kind >= 0)
 		r = from_world(m, m->kind, &b, e);
-	for (int k = 0; r == E_NOTFOUND && m->kind < 0 && k < N_KINDS; k++)
+	for (int k = 0; r == E_NOTFOUND && m->kind < 0 && k < SOURCE_KINDS; k++)
 		r = from_world(m, k, &b, e);
 	if (r == 0 && !(*ret = piece_of(&b)))
 		r = err_set(e, E_NOMEM, 0, "no memory for a chunk");

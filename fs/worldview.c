@@ -10,8 +10,6 @@
 
 #define KEPT 16
 
-const char *const kind_name[N_KINDS] = {"region", "entities", "poi"};
-
 struct world_cache {
 	pthread_mutex_t m;
 	struct kept {
@@ -80,14 +78,14 @@ int world_tree_child(const struct world_tree *t, uint32_t node, struct span name
 
 /* ---- a snapshot as a world source ---- */
 
-struct source {
+struct snap_look {
 	struct call *cl;
 	struct snapshot sn; /* as much of it as resolving paths takes */
 };
 
 static int list_snapshot(void *ctx, const char *dir, world_each fn, void *fn_ctx, struct err *e)
 {
-	struct source *s = ctx;
+	struct snap_look *s = ctx;
 	struct store *store = s->cl->fs->store;
 	CLEANUP_PLAIN struct plain *hold = NULL;
 	struct entry en;
@@ -124,19 +122,19 @@ static int no_memory(struct err *e)
 	return err_set(e, E_NOMEM, 0, "no memory for worlds");
 }
 
-static int entry_of(struct source *s, const char *path, struct entry *ret, struct plain **hold,
+static int entry_of(struct snap_look *s, const char *path, struct entry *ret, struct plain **hold,
 	struct err *e)
 {
 	return resolve_path(s->cl->fs->store, s->cl->c, &s->sn, path, ret, hold, e);
 }
 
 /* Where a dimension's three kinds of files are; *ret_mode loses what any of them does not allow. */
-static int find_dirs(struct source *s, const struct world_dim *d, struct world_place *p,
+static int find_dirs(struct snap_look *s, const struct world_dim *d, struct world_place *p,
 	mode_t *ret_mode, struct err *e)
 {
-	for (int k = 0; k < N_KINDS; k++) {
+	for (int k = 0; k < SOURCE_KINDS; k++) {
 		CLEANUP_PLAIN struct plain *hold = NULL;
-		CLEANUP_FREE char *path = join(d->folder, kind_name[k]);
+		CLEANUP_FREE char *path = join(d->folder, source_kind_name[k]);
 		struct entry en;
 		if (!path)
 			return no_memory(e);
@@ -308,7 +306,7 @@ int world_tree_fill(struct world_tree *t, world_stat stat, void *ctx, struct err
 
 static void stat_in_snapshot(void *ctx, const char *path, struct world_node *n)
 {
-	struct source *s = ctx;
+	struct snap_look *s = ctx;
 	CLEANUP_PLAIN struct plain *hold = NULL;
 	struct entry en;
 	struct err ignored = ERR_INIT;
@@ -324,7 +322,7 @@ static void stat_in_snapshot(void *ctx, const char *path, struct world_node *n)
 	n->mtime = en.mtime;
 }
 
-static int fill_tree(struct source *s, struct world_tree *t, struct err *e)
+static int fill_tree(struct snap_look *s, struct world_tree *t, struct err *e)
 {
 	struct world_source src = {list_snapshot, s};
 	int r = worlds_find(&src, &t->worlds, e);
@@ -345,7 +343,7 @@ static int fill_tree(struct source *s, struct world_tree *t, struct err *e)
 int world_tree_get(struct call *cl, struct snap *sn, struct world_tree **ret)
 {
 	struct world_cache *w = cl->fs->worlds;
-	struct source s = {cl, {.root = sn->root, .begin = sn->begin}};
+	struct snap_look s = {cl, {.root = sn->root, .begin = sn->begin}};
 	memcpy(s.sn.name, sn->name, sizeof s.sn.name);
 	/* Held while a tree is made: who comes second waits, and finds it. */
 	LOCK_SCOPE(&w->m);

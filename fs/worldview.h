@@ -4,11 +4,8 @@
 #ifndef MCFS_FS_WORLDVIEW_H
 #define MCFS_FS_WORLDVIEW_H
 
-#include "engine/anvil/worlds.h"
+#include "engine/anvil/source.h"
 #include "fs/fs.h"
-
-enum { KIND_REGION, KIND_ENTITIES, KIND_POI, N_KINDS };
-extern const char *const kind_name[N_KINDS];
 
 /* A directory of the chunk view above the regions: part of a world's path, or of a dimension's. */
 struct world_node {
@@ -25,7 +22,7 @@ struct live_world;
 
 struct world_place {
 	char *edit_name;	     /* what WorldEdit knows the dimension by */
-	struct content dir[N_KINDS]; /* EMPTY: there is none */
+	struct content dir[SOURCE_KINDS]; /* EMPTY: there is none */
 	/* Of a live world, instead of `dir`: */
 	struct live_world *live;
 	const char *name, *folder; /* of the dimension; the folder below that of the world */

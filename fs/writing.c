@@ -125,16 +125,16 @@ static int check(struct call *cl, const struct target *t, struct span nbt)
  * NBT too. What a snapshot has at this place needs no proof. */
 static int check_kind(struct call *cl, int kind, struct span nbt)
 {
-	static const char *const lacks[N_KINDS] = {[KIND_REGION] = "xPos and zPos",
-		[KIND_ENTITIES] = "Position", [KIND_POI] = "Sections"};
+	static const char *const lacks[SOURCE_KINDS] = {[SOURCE_REGION] = "xPos and zPos",
+		[SOURCE_ENTITIES] = "Position", [SOURCE_POI] = "Sections"};
 	struct chunk_info info;
 	int r = chunk_info_read(nbt, &info, &cl->e);
-	bool fits = kind == KIND_POI ? info.is_poi
-				     : info.has_pos && info.is_entities == (kind == KIND_ENTITIES);
+	bool fits = kind == SOURCE_POI ? info.is_poi
+				     : info.has_pos && info.is_entities == (kind == SOURCE_ENTITIES);
 	return r < 0 || fits ? r
 			     : err_set(&cl->e, E_USAGE, 0,
 				       "what was written is no chunk for %s/: it has no %s",
-				       part_folder[kind], lacks[kind]);
+				       source_kind_name[kind], lacks[kind]);
 }
 
 /* A record as the game writes it: zlib at its default level, in a .mcc file when it is too large. */
@@ -172,7 +172,7 @@ static int copy_part(const struct chunk_part *from, struct chunk_part *to, struc
 
 static bool same_parts(const struct chunk_parts *a, const struct chunk_parts *b)
 {
-	for (int k = 0; k < N_PARTS; k++)
+	for (int k = 0; k < SOURCE_KINDS; k++)
 		if (!chunk_part_equal(&a->part[k], &b->part[k]))
 			return false;
 	return true;
@@ -189,8 +189,8 @@ static int choose_parts(struct call *cl, const struct target *t, struct span nbt
 		r = putback_find(cl, t, nbt, ret, why, &found);
 	if (r == 0 && !found)
 		r = check_kind(cl, t->kind, nbt);
-	for (int k = 0; r == 0 && k < N_PARTS; k++) {
-		if (found && (t->kind == KIND_REGION || k == t->kind))
+	for (int k = 0; r == 0 && k < SOURCE_KINDS; k++) {
+		if (found && (t->kind == SOURCE_REGION || k == t->kind))
 			continue;
 		chunk_part_free(&ret->part[k]);
 		if (k == t->kind)

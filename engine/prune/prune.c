@@ -205,11 +205,11 @@ static int clean_folders(struct prune *p, struct err *e)
 {
 	int r = 0;
 	for (size_t i = 0; i < p->dims.n && r == 0; i++)
-		for (int k = 0; k < N_PARTS && r == 0; k++) {
+		for (int k = 0; k < SOURCE_KINDS && r == 0; k++) {
 			struct region_folder f;
 			CLEANUP_FREE char *path = NULL;
 			if (asprintf(&path, "%s/%s/%s", p->world, p->dims.v[i].folder,
-				    part_folder[k]) < 0) {
+				    source_kind_name[k]) < 0) {
 				path = NULL;
 				return prune_no_memory(e);
 			}
@@ -328,7 +328,7 @@ static bool was_saved(const struct prune_chunk *ch, const struct region_entry *n
 static int judge(struct prune *p, struct pruning *w, const struct prune_chunk *ch,
 	const struct chunk_parts *parts, bool *ret_go, unsigned *ret_flags, struct err *e)
 {
-	const struct region_entry *now = &parts->part[PART_REGION].entry;
+	const struct region_entry *now = &parts->part[SOURCE_REGION].entry;
 	struct err why = ERR_INIT;
 	*ret_go = false;
 	*ret_flags = 0;
@@ -403,7 +403,7 @@ static int add_chunk(struct prune *p, struct pruning *w, const struct prune_chun
 		r = id_list_add(&w->ids, id, e);
 	if (r < 0)
 		return r;
-	for (int k = 0; k < N_PARTS; k++)
+	for (int k = 0; k < SOURCE_KINDS; k++)
 		if (parts.part[k].present) {
 			clearing_add(w->c, k, slot, &parts.part[k].entry);
 			if (w->free)
@@ -536,7 +536,7 @@ static void estimate_region(struct region_files *f, const struct prune_chunk *v,
 		bool any = false;
 		if (i && by_region(&v[i - 1], &v[i]) == 0)
 			continue;
-		for (int k = 0; k < N_PARTS; k++)
+		for (int k = 0; k < SOURCE_KINDS; k++)
 			if (f->edit[k] && region_edit_has(f->edit[k], slot)) {
 				c->slots[k][slot] = c->touched[k] = true;
 				any = true;
@@ -556,7 +556,7 @@ static int estimate_payload(struct region_files *f, const struct clearing *c,
 {
 	int r = 0;
 	for (unsigned s = 0; s < REGION_SLOTS && r == 0; s++)
-		for (int k = 0; k < N_PARTS && r == 0; k++) {
+		for (int k = 0; k < SOURCE_KINDS && r == 0; k++) {
 			struct chunk_part part = {0};
 			if (!c->slots[k][s])
 				continue;
@@ -567,7 +567,7 @@ static int estimate_payload(struct region_files *f, const struct clearing *c,
 				ret->freed_bytes += region_edit_mcc_disk(f->edit[k], s);
 			chunk_part_free(&part);
 		}
-	for (int k = 0; k < N_PARTS && r == 0; k++) {
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++) {
 		if (!c->touched[k])
 			continue;
 		unsigned left = region_edit_count(f->edit[k]);

@@ -12,10 +12,10 @@ int region_files_open(struct prune *p, const char *folder, int32_t rx, int32_t r
 {
 	int r = 0;
 	*f = (struct region_files){.rx = rx, .rz = rz};
-	for (int k = 0; k < N_PARTS && r == 0; k++) {
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++) {
 		CLEANUP_FREE char *path = NULL;
 		if (asprintf(&path, "%s%s%s/%s", p->world, *folder ? "/" : "", folder,
-			    part_folder[k]) < 0) {
+			    source_kind_name[k]) < 0) {
 			path = NULL;
 			r = prune_no_memory(e);
 			break;
@@ -33,7 +33,7 @@ int region_files_open(struct prune *p, const char *folder, int32_t rx, int32_t r
 
 void region_files_close(struct region_files *f)
 {
-	for (int k = 0; k < N_PARTS; k++) {
+	for (int k = 0; k < SOURCE_KINDS; k++) {
 		region_edit_close(f->edit[k]);
 		f->edit[k] = NULL;
 		region_folder_close(&f->folder[k]);
@@ -44,7 +44,7 @@ int region_files_read(struct region_files *f, unsigned slot, struct chunk_parts 
 {
 	int r = 0;
 	*ret = (struct chunk_parts){0};
-	for (int k = 0; k < N_PARTS && r == 0; k++)
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++)
 		if (f->edit[k])
 			r = region_edit_read(f->edit[k], slot, &ret->part[k], e);
 	if (r < 0)
@@ -62,7 +62,7 @@ static int open_or_make_folder(struct prune *p, struct region_files *f, int kind
 		above = NULL;
 		return prune_no_memory(e);
 	}
-	if (asprintf(&path, "%s/%s", above, part_folder[kind]) < 0) {
+	if (asprintf(&path, "%s/%s", above, source_kind_name[kind]) < 0) {
 		path = NULL;
 		return prune_no_memory(e);
 	}
@@ -80,7 +80,7 @@ int region_files_make(struct prune *p, struct region_files *f, int kind, const c
 	int r = g ? open_or_make_folder(p, f, kind, folder, e) : prune_no_memory(e);
 	if (r == 0) {
 		LOCK_SCOPE(&p->trash->m);
-		r = trash_find_file(p->trash, folder, (enum part_kind)kind, f->rx, f->rz, g, e);
+		r = trash_find_file(p->trash, folder, (enum source_kind)kind, f->rx, f->rz, g, e);
 	}
 	if (r < 0)
 		return r;
@@ -92,7 +92,7 @@ int region_files_make(struct prune *p, struct region_files *f, int kind, const c
 
 bool parts_present(const struct chunk_parts *c)
 {
-	for (int k = 0; k < N_PARTS; k++)
+	for (int k = 0; k < SOURCE_KINDS; k++)
 		if (c->part[k].present)
 			return true;
 	return false;
@@ -123,12 +123,12 @@ bool part_same(const struct chunk_part *a, const struct chunk_part *b)
 int parts_check(const struct chunk_parts *c, int32_t x, int32_t z, struct err *e)
 {
 	int r = 0;
-	for (int k = 0; k < N_PARTS && r == 0; k++) {
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++) {
 		if (!c->part[k].present)
 			continue;
 		r = chunk_part_check(&c->part[k], x, z, e);
-		if (r < 0 && k != PART_REGION)
-			return err_wrap(e, "%s", part_folder[k]);
+		if (r < 0 && k != SOURCE_REGION)
+			return err_wrap(e, "%s", source_kind_name[k]);
 	}
 	return r;
 }
@@ -165,7 +165,7 @@ int clearing_note_files(struct prune *p, struct region_files *f, const struct cl
 	struct gone_file *g = malloc(sizeof *g), *known = malloc(sizeof *known);
 	if (!g || !known)
 		r = prune_no_memory(e);
-	for (int k = 0; k < N_PARTS && r == 0; k++) {
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++) {
 		if (!c->touched[k] || !f->edit[k])
 			continue;
 		g->st = *region_edit_stat(f->edit[k]);
@@ -174,11 +174,11 @@ int clearing_note_files(struct prune *p, struct region_files *f, const struct cl
 		/* After a crash the file may have shrunk to nothing already: what was noted then is
 		 * the better knowledge. */
 		if (region_edit_count(f->edit[k]) == 0)
-			r = trash_find_file(p->trash, folder, (enum part_kind)k, rx, rz, known, e);
+			r = trash_find_file(p->trash, folder, (enum source_kind)k, rx, rz, known, e);
 		else
 			known->found = false;
 		if (r == 0 && !known->found)
-			r = trash_note_file(p->trash, folder, (enum part_kind)k, rx, rz, g, e);
+			r = trash_note_file(p->trash, folder, (enum source_kind)k, rx, rz, g, e);
 	}
 	free(g);
 	free(known);
@@ -201,14 +201,14 @@ int clearing_apply(struct prune *p, struct region_files *f, const struct clearin
 	struct err *e)
 {
 	int r = 0;
-	for (int k = 0; k < N_PARTS && r == 0; k++)
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++)
 		if (f->edit[k])
 			r = region_edit_clear(f->edit[k], c->slots[k], e);
-	for (int k = 0; k < N_PARTS && r == 0; k++)
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++)
 		if (f->edit[k])
 			r = region_edit_unlink_mcc(f->edit[k], c->slots[k], &p->res->freed_bytes,
 				e);
-	for (int k = 0; k < N_PARTS && r == 0; k++) {
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++) {
 		if (!f->edit[k] || !c->touched[k])
 			continue;
 		if (region_edit_count(f->edit[k]) == 0)

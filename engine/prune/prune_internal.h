@@ -47,8 +47,8 @@ void prune_leave(struct prune *p);
 /* ---- prune_files.c: the three region files of one region ---- */
 
 struct region_files {
-	struct region_folder folder[N_PARTS]; /* path NULL: not open */
-	struct region_edit *edit[N_PARTS];    /* NULL: there is no such file */
+	struct region_folder folder[SOURCE_KINDS]; /* path NULL: not open */
+	struct region_edit *edit[SOURCE_KINDS];    /* NULL: there is no such file */
 	int32_t rx, rz;
 };
 /* What is missing is left NULL. */
@@ -66,10 +66,10 @@ int parts_check(const struct chunk_parts *c, int32_t x, int32_t z, struct err *e
 
 /* What is to be emptied. Large: on the heap. */
 struct clearing {
-	bool slots[N_PARTS][REGION_SLOTS];
-	bool touched[N_PARTS]; /* the file goes when it has no entries */
-	struct region_entry was[N_PARTS][2 * REGION_SLOTS];
-	size_t n[N_PARTS];
+	bool slots[SOURCE_KINDS][REGION_SLOTS];
+	bool touched[SOURCE_KINDS]; /* the file goes when it has no entries */
+	struct region_entry was[SOURCE_KINDS][2 * REGION_SLOTS];
+	size_t n[SOURCE_KINDS];
 };
 void clearing_add(struct clearing *c, int kind, unsigned slot, const struct region_entry *en);
 /* Within a transaction: remember files that will have no entries left. */

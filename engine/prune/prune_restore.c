@@ -7,14 +7,14 @@
 #include "engine/prune/prune_internal.h"
 
 /* The region part last: until then the chunk is not there. */
-static const int restore_order[N_PARTS] = {PART_POI, PART_ENTITIES, PART_REGION};
+static const int restore_order[SOURCE_KINDS] = {SOURCE_POI, SOURCE_ENTITIES, SOURCE_REGION};
 
 struct going {
 	struct trash_item item;
 	unsigned flags;
 	unsigned slot;
 	bool replaces; /* something else is in its place */
-	bool there[N_PARTS]; /* the part is in the world already */
+	bool there[SOURCE_KINDS]; /* the part is in the world already */
 };
 
 struct restoring {
@@ -27,7 +27,7 @@ struct restoring {
 	struct id_list old;    /* items that were made of what is replaced */
 	struct clearing *gone; /* what they had */
 	bool begun;	       /* the world may be another one than before */
-	bool made[N_PARTS];
+	bool made[SOURCE_KINDS];
 	bool taken[REGION_SLOTS];
 };
 
@@ -70,7 +70,7 @@ static int add_old(struct prune *p, struct restoring *w, const struct trash_item
 	int r = trash_add(p->trash, &old, now, &id, e);
 	if (r == 0)
 		r = id_list_add(&w->old, id, e);
-	for (int k = 0; k < N_PARTS && r == 0; k++)
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++)
 		if (now->part[k].present)
 			clearing_add(w->gone, k, slot, &now->part[k].entry);
 	return r;
@@ -104,7 +104,7 @@ static int consider(struct prune *p, struct restoring *w, struct going *g, bool 
 		r = region_files_read(&w->files, g->slot, &now, e);
 	if (r < 0)
 		return r;
-	for (int k = 0; k < N_PARTS; k++) {
+	for (int k = 0; k < SOURCE_KINDS; k++) {
 		g->there[k] = part_same(&parts.part[k], &now.part[k]);
 		/* Without `replace`, a part that only the world has does no harm to the others. */
 		differs = differs || (now.part[k].present && !g->there[k]);
@@ -195,7 +195,7 @@ static int put_part(struct prune *p, struct restoring *w, const struct going *g,
 static int put_all(struct prune *p, struct restoring *w, struct err *e)
 {
 	int r = 0;
-	for (int i = 0; i < N_PARTS && r == 0; i++) {
+	for (int i = 0; i < SOURCE_KINDS && r == 0; i++) {
 		int kind = restore_order[i];
 		for (size_t j = 0; j < w->n && r == 0; j++)
 			r = put_part(p, w, &w->v[j], kind, e);
@@ -209,7 +209,7 @@ static int put_all(struct prune *p, struct restoring *w, struct err *e)
 static int clean_up(struct prune *p, struct restoring *w, struct err *e)
 {
 	int r = 0;
-	for (int k = 0; k < N_PARTS && r == 0; k++) {
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++) {
 		if (!w->files.edit[k] || !w->gone->touched[k])
 			continue;
 		r = region_edit_unlink_mcc(w->files.edit[k], w->gone->slots[k],
@@ -230,9 +230,9 @@ static int finish_rows(struct prune *p, struct restoring *w, struct err *e)
 		r = trash_set_state(p->trash, w->old.v[i], TRASH_KEPT, e);
 	for (size_t i = 0; i < w->n && r == 0; i++)
 		r = trash_delete(p->trash, w->v[i].item.id, e);
-	for (int k = 0; k < N_PARTS && r == 0; k++)
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++)
 		if (w->made[k])
-			r = trash_forget_file(p->trash, w->folder, (enum part_kind)k, w->files.rx,
+			r = trash_forget_file(p->trash, w->folder, (enum source_kind)k, w->files.rx,
 				w->files.rz, e);
 	return r;
 }
@@ -492,19 +492,19 @@ int prune_restore(struct prune *p, const int64_t *ids, size_t n, const struct pr
 
 static int check_put(const struct chunk_parts *parts, struct err *e)
 {
-	for (int k = 0; k < N_PARTS; k++) {
+	for (int k = 0; k < SOURCE_KINDS; k++) {
 		const struct chunk_part *p = &parts->part[k];
 		if (!p->present)
 			continue;
 		if (p->raw || p->record.len < 5 || p->record.len > 255 * REGION_SECTOR ||
 			(uint64_t)get_be32(p->record.p) + 4 != p->record.len)
 			return err_set(e, E_FORMAT, 0, "the chunk's %s part is no whole record",
-				part_folder[k]);
+				source_kind_name[k]);
 		if (!(p->record.p[4] & CHUNK_EXTERNAL) == p->has_mcc)
 			return err_set(e, E_FORMAT, 0, "the chunk's %s part and its .mcc do not fit",
-				part_folder[k]);
+				source_kind_name[k]);
 	}
-	return parts->part[PART_REGION].present
+	return parts->part[SOURCE_REGION].present
 		       ? 0
 		       : err_set(e, E_FORMAT, 0, "the chunk has no region part");
 }

@@ -18,16 +18,16 @@ struct settling {
 
 static int first_part(const struct chunk_parts *c)
 {
-	for (int k = 0; k < N_PARTS; k++)
+	for (int k = 0; k < SOURCE_KINDS; k++)
 		if (c->part[k].present)
 			return k;
-	return PART_REGION;
+	return SOURCE_REGION;
 }
 
 /* Did nothing of it change since it was put into the trash? What is gone was us. */
 static bool is_as_recorded(const struct chunk_parts *rec, const struct chunk_parts *now)
 {
-	for (int k = 0; k < N_PARTS; k++)
+	for (int k = 0; k < SOURCE_KINDS; k++)
 		if (now->part[k].present && !part_same(&rec->part[k], &now->part[k]))
 			return false;
 	return true;
@@ -70,7 +70,7 @@ static int settle_item(struct prune *p, struct settling *w, int64_t id, struct e
 			"the world, the older version in the trash", it.x, it.z, it.dimension);
 		return 0;
 	}
-	for (int k = 0; k < N_PARTS; k++) {
+	for (int k = 0; k < SOURCE_KINDS; k++) {
 		if (!rec.part[k].present)
 			continue;
 		w->c->touched[k] = true;
@@ -239,7 +239,7 @@ static int fill_intent(struct prune *p, struct settling *w, int64_t id, struct e
 		r = trash_fill(p->trash, id, &parts, e);
 	if (r == 0)
 		r = id_list_add(&w->done, id, e);
-	for (int k = 0; k < N_PARTS && r == 0; k++)
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++)
 		if (parts.part[k].present)
 			clearing_add(w->c, k, slot, &parts.part[k].entry);
 	p->res->payload_bytes += r == 0 ? it.bytes : 0;
@@ -364,10 +364,10 @@ static int repack_dimension(struct prune *p, struct source *src, const struct wo
 	int r = source_regions(src, dim, &list, e);
 	if (r < 0)
 		return r;
-	for (int k = 0; k < N_PARTS && r == 0; k++) {
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++) {
 		struct region_folder f;
 		CLEANUP_FREE char *path = NULL;
-		if (asprintf(&path, "%s/%s/%s", p->world, dim->folder, part_folder[k]) < 0) {
+		if (asprintf(&path, "%s/%s/%s", p->world, dim->folder, source_kind_name[k]) < 0) {
 			path = NULL;
 			r = prune_no_memory(e);
 			break;

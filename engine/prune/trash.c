@@ -12,8 +12,6 @@
 #define SUFFIX ".db"
 #define BATCH 256
 
-const char *const part_folder[N_PARTS] = {"region", "entities", "poi"};
-
 static const struct db_options db_kind = {.what = "trash", .id = 0x4d634674 /* McFt */, .version = 1,
 	.schema =
 		"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -46,7 +44,7 @@ void trash_item_free(struct trash_item *it)
 
 void chunk_parts_free(struct chunk_parts *p)
 {
-	for (int k = 0; k < N_PARTS; k++)
+	for (int k = 0; k < SOURCE_KINDS; k++)
 		chunk_part_free(&p->part[k]);
 }
 

@@ -16,16 +16,13 @@
 #include <stdbool.h>
 
 #include "engine/anvil/region_edit.h"
+#include "engine/anvil/source.h"
 #include "engine/base/log.h"
 
 /* A chunk is one unit of up to three parts, in the files of the same name in its dimension's
- * region/, entities/ and poi/ folders. */
-enum part_kind { PART_REGION, PART_ENTITIES, PART_POI, N_PARTS };
-extern const char *const part_folder[N_PARTS]; /* "region", "entities", "poi" */
-
-/* Its parts as they stand in the files: region_edit.h. */
+ * region/, entities/ and poi/ folders (enum source_kind). As they stand in the files: region_edit.h. */
 struct chunk_parts {
-	struct chunk_part part[N_PARTS];
+	struct chunk_part part[SOURCE_KINDS];
 };
 void chunk_parts_free(struct chunk_parts *p); /* leaves it empty */
 #define CLEANUP_PARTS __attribute__((cleanup(chunk_parts_free)))

@@ -87,11 +87,11 @@ struct gone_file {
 	uint8_t header[REGION_HEADER];
 	struct stat st; /* size, owner, mode */
 };
-int trash_note_file(struct trash *t, const char *folder, enum part_kind kind, int32_t rx, int32_t rz,
+int trash_note_file(struct trash *t, const char *folder, enum source_kind kind, int32_t rx, int32_t rz,
 	const struct gone_file *f, struct err *e) MUST_CHECK;
-int trash_find_file(struct trash *t, const char *folder, enum part_kind kind, int32_t rx, int32_t rz,
+int trash_find_file(struct trash *t, const char *folder, enum source_kind kind, int32_t rx, int32_t rz,
 	struct gone_file *ret, struct err *e) MUST_CHECK;
-int trash_forget_file(struct trash *t, const char *folder, enum part_kind kind, int32_t rx,
+int trash_forget_file(struct trash *t, const char *folder, enum source_kind kind, int32_t rx,
 	int32_t rz, struct err *e) MUST_CHECK;
 
 /* A row of `SELECT CHUNK_COLUMNS FROM chunk`. */

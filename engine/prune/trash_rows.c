@@ -90,7 +90,7 @@ static int add_parts(struct trash *t, int64_t id, const struct chunk_parts *part
 	struct err *e)
 {
 	int r = 0;
-	for (int k = 0; k < N_PARTS && r == 0; k++)
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++)
 		if (parts->part[k].present)
 			r = add_part(t, id, k, &parts->part[k], payload, e);
 	return r;
@@ -99,7 +99,7 @@ static int add_parts(struct trash *t, int64_t id, const struct chunk_parts *part
 static uint64_t bytes_of(const struct chunk_parts *parts)
 {
 	uint64_t n = 0;
-	for (int k = 0; k < N_PARTS; k++)
+	for (int k = 0; k < SOURCE_KINDS; k++)
 		if (parts->part[k].present)
 			n += parts->part[k].record.len + parts->part[k].mcc.len;
 	return n;
@@ -107,7 +107,7 @@ static uint64_t bytes_of(const struct chunk_parts *parts)
 
 static uint32_t stamp_of(const struct chunk_parts *parts)
 {
-	for (int k = 0; k < N_PARTS; k++)
+	for (int k = 0; k < SOURCE_KINDS; k++)
 		if (parts->part[k].present)
 			return parts->part[k].entry.timestamp;
 	return 0;
@@ -296,7 +296,7 @@ int trash_load(struct trash *t, int64_t id, struct chunk_parts *ret, struct err 
 {
 	int r = 0;
 	*ret = (struct chunk_parts){0};
-	for (int k = 0; k < N_PARTS && r == 0; k++)
+	for (int k = 0; k < SOURCE_KINDS && r == 0; k++)
 		r = trash_load_part(t, id, k, &ret->part[k], e);
 	if (r < 0)
 		chunk_parts_free(ret);
@@ -342,12 +342,12 @@ int trash_matches(struct trash *t, int64_t id, const struct chunk_parts *parts, 
 	*ret = true;
 	if (r < 0)
 		return r;
-	for (int k = 0; k < N_PARTS; k++)
+	for (int k = 0; k < SOURCE_KINDS; k++)
 		n += parts->part[k].present;
 	db_bind_int(s, 1, id);
 	while ((r = db_step(s, e)) == 1) {
 		int64_t kind = db_int(s, 0);
-		if (kind < 0 || kind >= N_PARTS || !row_matches(s, &parts->part[kind]))
+		if (kind < 0 || kind >= SOURCE_KINDS || !row_matches(s, &parts->part[kind]))
 			*ret = false;
 		n--;
 	}
@@ -422,7 +422,7 @@ int trash_count(struct trash *t, unsigned states, uint64_t *ret, struct err *e)
 /* ---- files that went ---- */
 
 static int file_sql(struct trash *t, struct db_stmt **s, const char *sql, const char *folder,
-	enum part_kind kind, int32_t rx, int32_t rz, struct err *e)
+	enum source_kind kind, int32_t rx, int32_t rz, struct err *e)
 {
 	int r = db_sql(t->db, s, sql, e);
 	if (r < 0)
@@ -434,7 +434,7 @@ static int file_sql(struct trash *t, struct db_stmt **s, const char *sql, const 
 	return 0;
 }
 
-int trash_note_file(struct trash *t, const char *folder, enum part_kind kind, int32_t rx, int32_t rz,
+int trash_note_file(struct trash *t, const char *folder, enum source_kind kind, int32_t rx, int32_t rz,
 	const struct gone_file *f, struct err *e)
 {
 	struct db_stmt *s;
@@ -451,7 +451,7 @@ int trash_note_file(struct trash *t, const char *folder, enum part_kind kind, in
 	return db_run(s, e);
 }
 
-int trash_find_file(struct trash *t, const char *folder, enum part_kind kind, int32_t rx, int32_t rz,
+int trash_find_file(struct trash *t, const char *folder, enum source_kind kind, int32_t rx, int32_t rz,
 	struct gone_file *ret, struct err *e)
 {
 	struct db_stmt *s;
@@ -476,7 +476,7 @@ int trash_find_file(struct trash *t, const char *folder, enum part_kind kind, in
 	return 0;
 }
 
-int trash_forget_file(struct trash *t, const char *folder, enum part_kind kind, int32_t rx,
+int trash_forget_file(struct trash *t, const char *folder, enum source_kind kind, int32_t rx,
 	int32_t rz, struct err *e)
 {
 	struct db_stmt *s;

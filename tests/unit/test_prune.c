@@ -590,7 +590,7 @@ static void test_odd_mcc(void **state)
 	for (size_t i = 0; i < ids.n; i++) {
 		CLEANUP_PARTS struct chunk_parts parts = {0};
 		OK(trash_payload(prune_trash(p), ids.v[i], &parts, e));
-		assert_int_equal(parts.part[PART_REGION].has_mcc, i == 0);
+		assert_int_equal(parts.part[SOURCE_REGION].has_mcc, i == 0);
 	}
 	OK(prune_restore(p, ids.v, ids.n, &how, &res, e));
 	assert_int_equal(res.done, 4);
@@ -713,7 +713,7 @@ static void test_emptying(void **state)
 	assert_string_equal(it.dimension, "overworld");
 	assert_true(it.x == v[0].x && it.z == v[0].z && it.state == TRASH_KEPT);
 	OK(trash_payload(t, it.id, &parts, e));
-	assert_true(parts.part[PART_REGION].present);
+	assert_true(parts.part[SOURCE_REGION].present);
 	/* A byte that the disk changed is noticed. */
 	CLEANUP_BUF struct buf file = BUF_INIT;
 	CLEANUP_FREE char *copy_dir = temp_path("flipped/trash");
