@@ -31,7 +31,7 @@ static const char *const sql_of[N_STMTS] = {
 
 struct index {
 	pthread_mutex_t m;
-	bool is_file;
+	bool is_file, failed;
 	sqlite3 *db;
 	sqlite3_stmt *st[N_STMTS];
 };
@@ -42,6 +42,7 @@ static int fail(struct index *ix, const char *what, struct err *e)
 	int code = sql == SQLITE_FULL ? E_NOSPACE
 		   : sql == SQLITE_CORRUPT || sql == SQLITE_NOTADB ? E_CORRUPT
 								      : E_IO;
+	ix->failed = true;
 	return err_set(e, code, 0, "index cache: %s: %s", what, sqlite3_errmsg(ix->db));
 }
 
@@ -183,6 +184,7 @@ int index_open(struct index **ret, const char *path, const struct id *store, cha
 			r = attempt(ix, path, store, &first);
 		}
 		ix->is_file = r == 0;
+		ix->failed = false;
 		if (r < 0)
 			snprintf(ret_note, note_size, "%s", first.msg);
 	}
@@ -227,17 +229,17 @@ int index_has_pack(struct index *ix, const struct id *id, bool *ret, struct err 
 	return has_id(ix, HAS_PACK, id, ret, e);
 }
 
-bool index_is_file(struct index *ix)
+bool index_file_failed(struct index *ix)
 {
 	LOCK_SCOPE(&ix->m);
-	return ix->is_file;
+	return ix->is_file && ix->failed;
 }
 
 int index_to_memory(struct index *ix, const struct id *store, struct err *e)
 {
 	LOCK_SCOPE(&ix->m);
 	close_db(ix);
-	ix->is_file = false;
+	ix->is_file = ix->failed = false;
 	return attempt(ix, ":memory:", store, e);
 }
 

@@ -23,8 +23,8 @@ int index_has_object(struct index *ix, const struct id *id, bool *ret, struct er
 /* All of them (the size is 0). Non-zero from `fn` stops and is the result. */
 typedef int (*index_each_id)(void *ctx, const struct id *id, uint64_t size, struct err *e);
 int index_each_object(struct index *ix, index_each_id fn, void *ctx, struct err *e) MUST_CHECK;
-/* Is it a file, and not in memory? */
-bool index_is_file(struct index *ix);
+/* A file, and something went wrong with it since it was opened: its disk is full, say. */
+bool index_file_failed(struct index *ix);
 /* Go on, empty, in memory. */
 int index_to_memory(struct index *ix, const struct id *store, struct err *e) MUST_CHECK;
 /* Forget a pack and all blobs in it, and that its index object was ever read: the next open reads

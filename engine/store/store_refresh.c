@@ -69,7 +69,7 @@ static int load_index_object(struct store *s, const struct id *id, struct err *e
 		say_missing(s, gone, n_gone);
 		s->left_out = true;
 	}
-	return r < 0 ? r : add_to_index(s, k == n ? id : NULL, records, k, e);
+	return r < 0 ? r : index_add_object(s->index, k == n ? id : NULL, records, k, e);
 }
 
 int put_index_object(struct store *s, struct span content, struct id *ret, struct err *e)
@@ -87,14 +87,20 @@ int put_index_object(struct store *s, struct span content, struct id *ret, struc
 	return r;
 }
 
+/* The index cache cannot be used any more, for the reason in *e: go on, empty, without it. */
+static int give_up_file(struct store *s, struct err *e)
+{
+	log_say(&s->log, LOG_WARN, "%s; working without it", e->msg);
+	return index_to_memory(s->index, &s->cfg.id, e);
+}
+
 int add_to_index(struct store *s, const struct id *id, const struct span *records, size_t n,
 	struct err *e)
 {
 	int r = index_add_object(s->index, id, records, n, e);
-	if ((r != E_IO && r != E_NOSPACE) || !index_is_file(s->index))
+	if (r == 0 || !index_file_failed(s->index))
 		return r;
-	log_say(&s->log, LOG_WARN, "%s; working without it", e->msg);
-	r = index_to_memory(s->index, &s->cfg.id, e);
+	r = give_up_file(s, e);
 	return r < 0 ? r : store_refresh(s, e);
 }
 
@@ -212,7 +218,7 @@ static int see_pack(void *ctx, const char *name, uint64_t size, struct err *e)
 		return 0;
 	}
 	struct span span = buf_span(&rec);
-	return add_to_index(w->s, NULL, &span, 1, e);
+	return index_add_object(w->s->index, NULL, &span, 1, e);
 }
 
 static int walk_packs(struct pack_walk *w, struct err *e)
@@ -226,13 +232,24 @@ static int walk_packs(struct pack_walk *w, struct err *e)
 	return r;
 }
 
-int store_recover(struct store *s, struct err *e)
+static int recover(struct store *s, struct err *e)
 {
 	struct pack_walk w = {.s = s, .recover = true};
 	int r = walk_packs(&w, e);
 	nameset_free(&w.known);
 	nameset_free(&w.there);
 	return r;
+}
+
+int store_recover(struct store *s, struct err *e)
+{
+	int r = recover(s, e);
+	if (r == 0 || !index_file_failed(s->index))
+		return r;
+	r = give_up_file(s, e);
+	if (r == 0)
+		r = store_refresh(s, e);
+	return r < 0 ? r : recover(s, e);
 }
 
 /* The packs of the index that are not in the store. */
@@ -299,7 +316,7 @@ static int refresh_once(struct store *s, struct refreshing *f, struct err *e)
 	return r < 0 ? r : index_each_object(s->index, note_stale, f, e);
 }
 
-static int refresh(struct store *s, uint64_t *ret_news, struct err *e)
+static int refresh_all(struct store *s, uint64_t *ret_news, struct err *e)
 {
 	struct refreshing f = {.s = s};
 	uint64_t dropped = 0, stale = 0, news = 0;
@@ -318,7 +335,7 @@ static int refresh(struct store *s, uint64_t *ret_news, struct err *e)
 		news = f.news;
 	} while (r == 0 && more);
 	if (r == 0 && f.damaged)
-		r = store_recover(s, e);
+		r = recover(s, e);
 	if (r == 0)
 		r = index_drop_unlisted(s->index, &dropped, e);
 	*ret_news = f.news + stale + dropped;
@@ -326,6 +343,21 @@ static int refresh(struct store *s, uint64_t *ret_news, struct err *e)
 	nameset_free(&f.present);
 	nameset_free(&f.known);
 	return r < 0 ? err_wrap(e, "load the index") : 0;
+}
+
+/* With refresh_m held: what fails below must not begin a refresh of its own. */
+static int refresh(struct store *s, uint64_t *ret_news, struct err *e)
+{
+	struct err own = ERR_INIT;
+	int r = refresh_all(s, ret_news, &own);
+	if (r < 0 && index_file_failed(s->index)) {
+		r = give_up_file(s, &own);
+		if (r == 0)
+			r = refresh_all(s, ret_news, &own);
+	}
+	if (r < 0 && e)
+		*e = own;
+	return r;
 }
 
 int store_refresh_news(struct store *s, uint64_t *ret_news, struct err *e)

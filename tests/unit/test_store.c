@@ -2,6 +2,8 @@
 #include "tests/unit/support.h"
 
 #include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "engine/base/wire.h"
 #include "engine/store/index.h"
@@ -511,6 +513,49 @@ static void test_every_failure(void **state)
 }
 
 /* What an aborted transaction had written whole is used by the next one. */
+/* While a store is opened, and while it is written to, the disk of the index cache is full. */
+static void test_full_cache_disk(void **state)
+{
+	(void)state;
+	enum { MANY = 6000 };
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *writer = open_store(place), *s = NULL;
+	const struct store_options opt = {.cache_dir = temp_dir()};
+	struct name *names = calloc(2 * MANY, sizeof *names);
+	struct rlimit was, little;
+	uint8_t blob[100];
+	assert_non_null(names);
+	rnd_seed(5);
+	OK(store_begin(writer, 1, e));
+	for (int i = 0; i < MANY; i++) {
+		fill(blob, sizeof blob, 1);
+		names[i] = put(writer, span_of(blob, sizeof blob), NULL);
+	}
+	OK(store_commit(writer, &c, e));
+	store_close(writer);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	little = (struct rlimit){.rlim_cur = 200 << 10, .rlim_max = was.rlim_max};
+	signal(SIGXFSZ, SIG_IGN);
+	for (int when = 0; when < 2; when++) {
+		rlim_t most = when ? was.rlim_cur : little.rlim_cur;
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){most, was.rlim_max}), 0);
+		OK(store_open(&s, mem_place_borrow(place), &test_secret, &opt, e));
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+		OK(store_begin(s, 1, e));
+		for (int i = MANY; i < 2 * MANY; i++) {
+			fill(blob, sizeof blob, 1);
+			names[i] = put(s, span_of(blob, sizeof blob), NULL);
+		}
+		OK(store_commit(s, &c, e));
+		for (int i = 0; i < 2 * MANY; i++)
+			assert_true(store_has(s, &names[i]));
+		store_close(s);
+	}
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	free(names);
+	object_place_free(place);
+}
+
 static void test_abort(void **state)
 {
 	(void)state;
@@ -672,6 +717,7 @@ int main(void)
 		cmocka_unit_test(test_sealed_objects),
 		cmocka_unit_test(test_wrong_secret),
 		cmocka_unit_test(test_every_failure),
+		cmocka_unit_test(test_full_cache_disk),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_two_writers),
 		cmocka_unit_test(test_damaged_packs),
