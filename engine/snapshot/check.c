@@ -15,7 +15,6 @@
 #include "engine/store/index.h"
 #include "engine/store/lock.h"
 #include "engine/store/nameset.h"
-#include "engine/store/rewrite.h"
 #include "engine/store/parity.h"
 
 #define POOL_BUDGET ((size_t)32 << 20)
@@ -152,12 +151,12 @@ static int compare_blob(void *ctx, const struct name *name, const struct blob_lo
 	}
 }
 
-static int check_pack(struct run *w, const struct pack_item *p, struct err *e)
+/* *ret: its footer's record, empty when that cannot be read. */
+static int check_pack(struct run *w, const struct pack_item *p, struct buf *ret, struct err *e)
 {
 	char key[PACK_KEY_CHARS];
 	uint64_t size;
 	struct pack_summary sum;
-	CLEANUP_BUF struct buf rec = BUF_INIT;
 	struct object_place *place = store_place(w->s);
 	int r = object_size(place, pack_object_key(&p->id, key), &size, e);
 	if (r == E_NOTFOUND) {
@@ -172,10 +171,8 @@ static int check_pack(struct run *w, const struct pack_item *p, struct err *e)
 		return err_set(e, E_CORRUPT, 0, "the pack has %llu bytes instead of %llu",
 			(unsigned long long)size, (unsigned long long)p->size);
 	if (r == 0)
-		r = pack_read_footer(place, store_keys(w->s), &p->id, &rec, e);
-	if (r == 0)
-		r = pack_record_read(buf_span(&rec), &sum, compare_blob, w, e);
-	return r;
+		r = pack_read_footer(place, store_keys(w->s), &p->id, ret, e);
+	return r < 0 ? r : pack_record_read(buf_span(ret), &sum, compare_blob, w, e);
 }
 
 struct name_list {
@@ -305,17 +302,16 @@ static int check_parity(struct run *w, const struct pack_item *p, bool read, str
 }
 
 /* From the footer: the index knows its blobs by name, and would be read as a whole for each pack. */
-static int each_blob(struct run *w, const struct id *pack, struct name_list *nl, struct err *e)
+static int each_blob(struct run *w, const struct id *pack, struct span record, struct name_list *nl,
+	struct err *e)
 {
-	CLEANUP_FREE struct rewrite_blob *v = NULL;
-	size_t n = 0;
+	struct pack_summary sum;
 	struct err own = ERR_INIT;
-	int r = store_pack_blobs(w->s, pack, &v, &n, &own);
-	if (r < 0)
-		return index_each_blob(store_index(w->s), pack, collect, nl, e);
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = collect(nl, &v[i].name, &v[i].loc, e);
-	return r;
+	if (record.n && pack_record_read(record, &sum, collect, nl, &own) == 0)
+		return 0;
+	nl->n = 0;
+	nl->bytes = 0;
+	return index_each_blob(store_index(w->s), pack, collect, nl, e);
 }
 
 static int check_one(struct run *w, struct reading *rd, const struct pack_item *p, bool read,
@@ -323,9 +319,10 @@ static int check_one(struct run *w, struct reading *rd, const struct pack_item *
 {
 	struct name_list nl = {.w = w};
 	struct err own = ERR_INIT;
+	CLEANUP_BUF struct buf record = BUF_INIT;
 	char key[PACK_KEY_CHARS];
 	pack_object_key(&p->id, key);
-	int r = check_pack(w, p, &own);
+	int r = check_pack(w, p, &record, &own);
 	if (is_fatal(r)) {
 		*e = own;
 		return r;
@@ -333,7 +330,7 @@ static int check_one(struct run *w, struct reading *rd, const struct pack_item *
 	bool whole = r == 0;
 	if (!whole)
 		damage(w, key, &own);
-	r = each_blob(w, &p->id, &nl, e);
+	r = each_blob(w, &p->id, buf_span(&record), &nl, e);
 	w->ret->blobs += nl.n;
 	/* A damaged pack is read in any case: to know which files it touches. */
 	if (r == 0 && (read || !whole)) {
