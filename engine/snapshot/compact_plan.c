@@ -11,11 +11,14 @@
 /* Packs with less than this unused are never rewritten for it: it would cost more than it gives. */
 #define UNUSED_MIN_PERCENT 15
 /* Small packs are merged when there are many of about a size: the larger they are, the more of them, since
- * merging writes all that is in them and frees next to nothing. */
+ * merging writes all that is in them and frees next to nothing. One that is full because of the number of its
+ * blobs (store_write.c: 16,384) is not small, however little they are: it would be copied into another of its
+ * size by each run. */
 static const struct {
 	uint64_t below;
 	size_t many;
 } small_packs[] = {{(uint64_t)32 << 10, 64}, {(uint64_t)256 << 10, 256}, {(uint64_t)2 << 20, 1024}};
+#define SMALL_PACK_BLOBS 8192
 
 static int cmp_pack(const void *a, const void *b)
 {
@@ -137,6 +140,7 @@ static int count_blob(void *ctx, const struct name *name, uint64_t no, const str
 	if (!x)
 		return 0;
 	x->blobs_bytes += blob_share(l);
+	x->blobs++;
 	if (c->i == BLOBTAB_NONE) {
 		x->used += blob_share(l); /* newer than the table */
 		return 0;
@@ -230,13 +234,18 @@ static int by_unused(const void *a, const void *b)
 	return u > w ? -1 : u < w;
 }
 
+static bool is_small(const struct cpack *x, uint64_t below)
+{
+	return x->size < below && x->blobs < SMALL_PACK_BLOBS;
+}
+
 static void choose_small(struct plan *p, uint64_t below, size_t many)
 {
 	size_t small = 0;
 	for (size_t i = 0; i < p->n; i++)
-		small += p->v[i].fate == PACK_STAYS && p->v[i].size < below;
+		small += p->v[i].fate == PACK_STAYS && is_small(&p->v[i], below);
 	for (size_t i = 0; i < p->n && small >= many; i++)
-		if (p->v[i].size < below)
+		if (is_small(&p->v[i], below))
 			p->v[i].fate = PACK_GOES;
 }
 

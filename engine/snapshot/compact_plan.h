@@ -18,6 +18,7 @@ struct cpack {
 	struct id id;
 	uint64_t size;
 	uint64_t blobs_bytes, used; /* of frames, shared out where several blobs are in one */
+	uint64_t blobs;
 	uint8_t fate;
 	bool indexed; /* some index object lists it */
 	bool there;   /* it lies in the store */

@@ -280,7 +280,8 @@ static void test_choice(void **state)
 	}
 }
 
-/* Many small ones of about a size are merged, a few are not. */
+/* Many small ones of about a size are merged, a few are not; and none that are full of little blobs, or it would
+ * never end. */
 static void test_small(void **state)
 {
 	static const struct {
@@ -302,6 +303,10 @@ static void test_small(void **state)
 		plan_choose(&p, 10);
 		assert_int_equal(v[0].fate, cases[k].goes ? PACK_GOES : PACK_STAYS);
 		assert_int_equal(v[n].fate, PACK_STAYS);
+		for (unsigned i = 0; i <= n; i++)
+			v[i].blobs = 16384;
+		plan_choose(&p, 10);
+		assert_int_equal(v[0].fate, PACK_STAYS);
 	}
 	free(v);
 }
