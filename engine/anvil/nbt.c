@@ -12,7 +12,7 @@ static const uint8_t least_bytes[] = {[NBT_BYTE] = 1, [NBT_SHORT] = 2, [NBT_INT]
 void nbt_open(struct nbt_reader *r, struct span doc)
 {
 	r->p = doc.p;
-	r->end = doc.p + doc.n;
+	r->end = span_end(doc);
 	r->started = r->bad = false;
 	r->depth = 0;
 }

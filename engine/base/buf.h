@@ -43,11 +43,17 @@ static inline struct span span_of(const void *p, size_t n)
 	return (struct span){(const uint8_t *)p, n};
 }
 
+/* One after its last byte. An empty span may be NULL, to which C lets nobody add even 0. */
+static inline const uint8_t *span_end(struct span s)
+{
+	return s.n ? s.p + s.n : s.p;
+}
+
 /* The part of a span from `off`, at most `n` bytes; empty when out of range. */
 static inline struct span span_sub(struct span s, size_t off, size_t n)
 {
-	if (off > s.n)
-		return (struct span){s.p, 0};
+	if (off >= s.n)
+		return (struct span){off == s.n ? span_end(s) : s.p, 0};
 	if (n > s.n - off)
 		n = s.n - off;
 	return (struct span){s.p + off, n};

@@ -27,7 +27,7 @@ struct rd {
 
 static inline struct rd rd_of(struct span s)
 {
-	return (struct rd){s.p, s.p + s.n, false};
+	return (struct rd){s.p, span_end(s), false};
 }
 static inline size_t rd_left(const struct rd *r)
 {

@@ -23,7 +23,7 @@ static uint8_t next_byte(struct fo_coder *c)
 
 void fo_decoder_init(struct fo_coder *c, struct span in)
 {
-	*c = (struct fo_coder){.decode = true, .range = UINT32_MAX, .p = in.p, .end = in.p + in.n};
+	*c = (struct fo_coder){.decode = true, .range = UINT32_MAX, .p = in.p, .end = span_end(in)};
 	for (int i = 0; i < 4; i++)
 		c->code = c->code << 8 | next_byte(c);
 }

@@ -271,7 +271,7 @@ static int read_line(struct reader *r,
 int inifile_read(struct span text, bool (*is_command)(const char *key),
 	int (*fn)(void *ctx, const struct inifile_item *, struct err *), void *ctx, struct err *e)
 {
-	struct reader r = {.p = text.p, .end = text.p + text.n, .line = 1,
+	struct reader r = {.p = text.p, .end = span_end(text), .line = 1,
 		.is_command = is_command, .e = e};
 	int rc = 0;
 	if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0)

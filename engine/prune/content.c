@@ -320,7 +320,7 @@ static void rebase(struct content_reading *c, struct span doc)
 		nbt_open(&c->r, doc);
 	} else {
 		c->r.p = doc.p + (c->r.p - c->base);
-		c->r.end = doc.p + doc.n;
+		c->r.end = span_end(doc);
 	}
 	c->base = doc.p;
 }

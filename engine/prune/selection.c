@@ -255,7 +255,7 @@ static int parse_line(struct selection *s, const char *p, const char *end, unsig
 int selection_parse(struct selection **ret, struct span text, struct err *e)
 {
 	CLEANUP_SELECTION struct selection *s = NULL;
-	const char *p = (const char *)text.p, *stop = p + text.n;
+	const char *p = (const char *)text.p, *stop = (const char *)span_end(text);
 	int r = selection_new(&s, e);
 	for (unsigned line = 1; p < stop && r == 0; line++) {
 		const char *nl = memchr(p, '\n', (size_t)(stop - p));
