@@ -4,319 +4,8 @@
  * next run works; and one of the keys, the old or the new, opens the store.
  *
  * MCFS_FAULTS_ALL=1: every N; else some of them. */
-#include "tests/unit/support.h"
-
-#include <unistd.h>
-
-#include "engine/base/io.h"
-#include "engine/snapshot/backup.h"
-#include "engine/snapshot/check.h"
-#include "engine/snapshot/compact.h"
-#include "engine/snapshot/forgotten.h"
-#include "engine/snapshot/repair.h"
-#include "engine/store/lock.h"
-#include "tests/unit/make_region.h"
+#include "tests/fault/fault_store.h"
 #include "tests/unit/mem_place.h"
-
-#define SNAPSHOTS 5
-
-static struct object_place *base; /* a store with five snapshots, two of them forgotten */
-static char *src;
-static struct name roots[SNAPSHOTS];
-
-static void fresh_files(unsigned k)
-{
-	struct buf b = BUF_INIT;
-	for (unsigned i = 0; i < 5; i++) {
-		char *path;
-		if (asprintf(&path, i ? "%s/file-%u" : "%s/r.%u.0.mca", src, i) < 0)
-			abort();
-		if (i == 0 && k == 0)
-			make_region(&b, 6, FLAW_STALE);
-		else if (i == 0)
-			read_file(path, &b);
-		if (i == 0 && k)
-			play_region(&b, 2);
-		if (i) {
-			OK(buf_resize(&b, i == 1 ? 400000 : below(6000), e));
-			fill(b.p, b.len, i == 2 ? 2 : 1);
-		}
-		write_file(path, buf_span(&b));
-		free(path);
-		b.len = 0;
-	}
-	buf_free(&b);
-}
-
-/* What a user who changes keys has at hand. In the store from the start: the old one, and the third. */
-static const uint8_t new_bytes[KEY_BYTES] = "new", third_bytes[KEY_BYTES] = "third";
-static const struct secret new_secret = {SECRET_KEYFILE, {new_bytes, KEY_BYTES}};
-static const struct secret third_secret = {SECRET_KEYFILE, {third_bytes, KEY_BYTES}};
-static const struct secret *const at_hand[] = {&test_secret, &new_secret};
-
-static int open_with(struct object_place *place, const struct secret *secret, struct store **ret,
-	struct err *e)
-{
-	const struct store_options opt = {.what = "fault"};
-	return store_open(ret, place, secret, &opt, e);
-}
-
-/* With the old key, or when that is refused, the new one. */
-static int open_in(struct object_place *place, struct store **ret, struct err *e)
-{
-	CLEANUP_BUF struct buf text = BUF_INIT;
-	struct config_edit *ed = NULL;
-	struct err refused = ERR_INIT;
-	int r = store_config_read(place, &text, e);
-	if (r < 0) {
-		object_place_free(place);
-		return r;
-	}
-	r = config_edit_open(&ed, buf_span(&text), at_hand[0], &refused);
-	config_edit_free(ed);
-	return open_with(place, at_hand[r == E_AUTH], ret, e);
-}
-
-static int take(struct store *s, struct name *ret_root, struct err *e)
-{
-	const char *paths[] = {src};
-	const struct backup_options opt = {.paths = paths, .n_paths = 1, .threads = 1, .level = 1};
-	struct backup_result res;
-	int r = backup_run(s, &opt, &res, e);
-	if (r == 0 && ret_root)
-		*ret_root = res.sn.root.name;
-	if (r == 0)
-		snapshot_free(&res.sn);
-	return r;
-}
-
-static const struct snapshot *by_root(const struct snapshot_list *l, unsigned k)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (name_cmp(&l->v[i].root.name, &roots[k]) == 0)
-			return &l->v[i];
-	return NULL;
-}
-
-static int forget_one(struct store *s, unsigned k, struct err *e)
-{
-	struct snapshot_list l;
-	int r = snapshot_list_load(&l, s, e);
-	if (r == 0 && by_root(&l, k))
-		r = snapshot_forget(s, by_root(&l, k), e);
-	snapshot_list_free(&l);
-	return r;
-}
-
-/* ---- the operations ---- */
-
-static int op_snapshot(struct store *s, struct err *e)
-{
-	return take(s, NULL, e);
-}
-
-static int op_forget(struct store *s, struct err *e)
-{
-	return forget_one(s, 1, e);
-}
-
-static int op_undelete(struct store *s, struct err *e)
-{
-	struct snapshot_list l;
-	struct forgotten_list f;
-	int r = snapshot_list_load(&l, s, e);
-	if (r < 0)
-		return r;
-	r = forgotten_load(&f, s, e);
-	if (r < 0) {
-		snapshot_list_free(&l);
-		return r;
-	}
-	for (size_t i = 0; i < f.n && r == 0; i++)
-		if (name_cmp(&f.v[i].sn.root.name, &roots[2]) == 0)
-			r = snapshot_undelete(s, &l, &f.v[i], e);
-	snapshot_list_free(&l);
-	forgotten_free(&f);
-	return r;
-}
-
-static int op_compact(struct store *s, struct err *e)
-{
-	struct compact_result res;
-	const struct compact_options opt = {.grace = 0, .max_unused = 1};
-	return compact_run(s, &opt, &res, e);
-}
-
-static int op_repair(struct store *s, struct err *e)
-{
-	struct repair_result res;
-	const struct repair_options opt = {.check = {.read_percent = 100, .threads = 1}};
-	return repair_run(s, &opt, &res, e);
-}
-
-/* As mcfs key does it: read, change, prove and replace under the exclusive lock. */
-typedef int (*key_edit)(struct config_edit *ed, struct err *e);
-
-static int change_keys(struct store *s, key_edit edit, const struct secret *proof, struct err *e)
-{
-	CLEANUP_BUF struct buf old = BUF_INIT;
-	CLEANUP_BUF struct buf new = BUF_INIT;
-	struct config_edit *ed = NULL;
-	struct store_lock *lock = NULL;
-	struct err refused = ERR_INIT;
-	int r = store_lock_take(s, LOCK_EXCLUSIVE, "key", NULL, &lock, e);
-	if (r == 0)
-		r = store_config_read(store_place(s), &old, e);
-	if (r == 0 && config_edit_open(&ed, buf_span(&old), at_hand[0], &refused) < 0)
-		r = config_edit_open(&ed, buf_span(&old), at_hand[1], e);
-	if (r == 0)
-		r = edit(ed, e);
-	if (r == 0)
-		r = config_edit_text(ed, proof, &new, e);
-	if (r == 0)
-		r = store_lock_check(lock, e);
-	if (r == 0)
-		r = store_config_replace(store_place(s), buf_span(&new), e);
-	config_edit_free(ed);
-	store_lock_release(lock);
-	return r;
-}
-
-static bool has_slot(const struct config_edit *ed, const char *label)
-{
-	struct slot_info v[CONFIG_MAX_SLOTS];
-	for (size_t n = config_edit_slots(ed, v); n; n--)
-		if (strcmp(v[n - 1].label, label) == 0)
-			return true;
-	return false;
-}
-
-/* These may be run again: a change that was told to have failed may have been done. */
-static int add(struct config_edit *ed, const struct secret *secret, const char *label, struct err *e)
-{
-	char id[SLOT_ID_CHARS + 1];
-	return has_slot(ed, label) ? 0 : config_edit_add(ed, secret, label, id, e);
-}
-
-static int edit_add_new(struct config_edit *ed, struct err *e)
-{
-	return add(ed, &new_secret, "new", e);
-}
-
-static int edit_add_third(struct config_edit *ed, struct err *e)
-{
-	return add(ed, &third_secret, "third", e);
-}
-
-static int edit_remove_third(struct config_edit *ed, struct err *e)
-{
-	return has_slot(ed, "third") ? config_edit_remove(ed, "third", e) : 0;
-}
-
-static int edit_remove_old(struct config_edit *ed, struct err *e)
-{
-	struct slot_info v[CONFIG_MAX_SLOTS];
-	for (size_t n = config_edit_slots(ed, v); n; n--)
-		if (v[n - 1].opened && strcmp(v[n - 1].label, "new") != 0)
-			return config_edit_remove(ed, v[n - 1].id, e);
-	return 0;
-}
-
-static int edit_exchange(struct config_edit *ed, struct err *e)
-{
-	int r = edit_add_new(ed, e);
-	return r < 0 ? r : edit_remove_old(ed, e);
-}
-
-static int op_key_add(struct store *s, struct err *e)
-{
-	return change_keys(s, edit_add_new, &new_secret, e);
-}
-
-static int op_key_remove(struct store *s, struct err *e)
-{
-	return change_keys(s, edit_remove_third, &test_secret, e);
-}
-
-/* A key file: the new slot first, then (the file changes its place here) the old one goes. */
-static int op_key_change(struct store *s, struct err *e)
-{
-	int r = change_keys(s, edit_add_new, &new_secret, e);
-	return r < 0 ? r : change_keys(s, edit_remove_old, &new_secret, e);
-}
-
-/* Passphrases and recovery keys: both at once. */
-static int op_key_rotate(struct store *s, struct err *e)
-{
-	return change_keys(s, edit_exchange, &new_secret, e);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	struct store *s;
-	OK(crypto_init(e));
-	rnd_seed(7);
-	src = temp_path("src");
-	OK(io_mkdirs(src, 0700, e));
-	base = new_place_with_store(SLACK_EXACT);
-	for (unsigned k = 0; k < SNAPSHOTS; k++) {
-		fresh_files(k);
-		OK(open_in(mem_place_borrow(base), &s, e));
-		OK(take(s, &roots[k], e));
-		store_close(s);
-	}
-	OK(open_in(mem_place_borrow(base), &s, e));
-	OK(forget_one(s, 0, e));
-	OK(forget_one(s, 2, e));
-	OK(change_keys(s, edit_add_third, &third_secret, e));
-	store_close(s);
-	fresh_files(SNAPSHOTS);
-	return 0;
-}
-
-/* ---- the promises ---- */
-
-static void on_damage(void *ctx, const char *where, const struct err *err)
-{
-	(void)ctx;
-	fprintf(stderr, "%s: %s\n", where, err->msg);
-}
-
-/* The process is dead, and its lock with it: that this is found out is test_lock's affair. */
-static void bury(struct object_place *place)
-{
-	const char *key;
-	while ((key = mem_place_key(place, "locks/", 0)))
-		OK(object_remove(place, key, e));
-}
-
-static void must_hold(struct object_place *place, const char *when, unsigned long n)
-{
-	static const unsigned kept[] = {1, 3, 4};
-	struct store *s;
-	struct snapshot_list l;
-	struct forgotten_list f;
-	struct check_result res;
-	const struct check_options opt = {.read_percent = 100, .threads = 1, .on_damage = on_damage};
-	OK(open_in(mem_place_borrow(place), &s, e));
-	OK(snapshot_list_load(&l, s, e));
-	OK(forgotten_load(&f, s, e));
-	for (unsigned i = 0; i < N_OF(kept); i++) {
-		bool there = by_root(&l, kept[i]) != NULL;
-		for (size_t k = 0; k < f.n; k++)
-			there |= kept[i] == 1 &&
-				 name_cmp(&f.v[k].sn.root.name, &roots[1]) == 0;
-		if (!there)
-			fail_msg("%s, fault at %lu: snapshot %u is lost", when, n, kept[i]);
-	}
-	OK(check_run(s, &opt, &res, e));
-	if (res.damage)
-		fail_msg("%s, fault at %lu: damage", when, n);
-	snapshot_list_free(&l);
-	forgotten_free(&f);
-	store_close(s);
-}
 
 /* Reads are many and alike: some 32 of them, spread out. */
 static unsigned long stride(unsigned kinds, unsigned long n, unsigned long total)
@@ -328,36 +17,18 @@ static unsigned long stride(unsigned kinds, unsigned long n, unsigned long total
 	return n < 12 ? 1 : MCFS_SANITIZED ? 9 : 4;
 }
 
-typedef int (*operation)(struct store *s, struct err *e);
-
 static unsigned long injected;
-/* Which keys open the store when the operation is through: bits for old, new, third. */
-static unsigned opens = 5;
-
-static void must_open(struct object_place *place, const char *name)
-{
-	static const struct secret *const all[] = {&test_secret, &new_secret, &third_secret};
-	for (unsigned i = 0; i < N_OF(all); i++) {
-		struct store *s = NULL;
-		struct err err = ERR_INIT;
-		int r = open_with(mem_place_borrow(place), all[i], &s, &err);
-		if (r != (opens >> i & 1 ? 0 : E_AUTH))
-			fail_msg("%s: key %u: %d %s", name, i, r, err.msg);
-		store_close(s);
-	}
-}
-
 /* Opening is part of it. True when it succeeded although the fault was due, or was not reached. */
-static bool run_once(struct object_place *place, operation op, const struct object_fault *fault,
+static bool run_once(struct object_place *place, const struct fault_op *op, const struct object_fault *fault,
 	unsigned long *ret_count)
 {
 	struct object_place *faulty;
 	struct store *s = NULL;
 	struct err err = ERR_INIT;
 	OK(object_faulty_new_as(&faulty, mem_place_borrow(place), fault, e));
-	int r = open_in(faulty, &s, &err);
+	int r = fault_store_open(faulty, &s, &err);
 	if (r == 0)
-		r = op(s, &err);
+		r = op->run(s, &err);
 	if (r < 0 && !err.msg[0])
 		fail_msg("a failure without words");
 	if (s)
@@ -367,23 +38,24 @@ static bool run_once(struct object_place *place, operation op, const struct obje
 	return r == 0;
 }
 
-static void loop(const char *name, operation op, unsigned kinds, enum fault_how how)
+static void loop(const struct fault_op *op, unsigned kinds, enum fault_how how)
 {
+	const char *name = op->name;
 	unsigned long total = 0, survived = 0;
-	struct object_place *place = mem_place_copy(base);
+	struct object_place *place = mem_place_copy(fault_base);
 	assert_true(run_once(place, op, &(struct object_fault){.kinds = kinds}, &total));
-	must_hold(place, name, 0);
+	fault_store_must_hold(place, name, 0);
 	object_place_free(place);
 	for (unsigned long n = 1; n <= total; n += stride(kinds, n, total)) {
 		unsigned long count;
-		place = mem_place_copy(base);
+		place = mem_place_copy(fault_base);
 		run_once(place, op, &(struct object_fault){.kinds = kinds, .at = n, .how = how}, &count);
-		bury(place);
-		must_hold(place, name, n);
+		fault_store_bury(place);
+		fault_store_must_hold(place, name, n);
 		if (!run_once(place, op, &(struct object_fault){0}, &count))
 			fail_msg("%s: the next run after a fault at %lu fails", name, n);
-		must_hold(place, name, n);
-		must_open(place, name);
+		fault_store_must_hold(place, name, n);
+		fault_store_must_open(place, op);
 		object_place_free(place);
 		survived++;
 	}
@@ -392,22 +64,22 @@ static void loop(const char *name, operation op, unsigned kinds, enum fault_how 
 		total);
 }
 
-static void all_ways(const char *name, operation op)
+static void all_ways(const struct fault_op *op)
 {
 	static const enum fault_how ways[] = {FAULT_FAILS, FAULT_DONE, FAULT_OFF, FAULT_OFF_DONE,
 		FAULT_TORN_OFF};
 	for (size_t i = 0; i < N_OF(ways); i++)
-		loop(name, op, ways[i] == FAULT_TORN_OFF ? FAULT_APPEND : FAULT_CHANGES, ways[i]);
-	loop(name, op, FAULT_READ, FAULT_FAILS);
+		loop(op, ways[i] == FAULT_TORN_OFF ? FAULT_APPEND : FAULT_CHANGES, ways[i]);
+	loop(op, FAULT_READ, FAULT_FAILS);
 	/* The disk is full at the Nth byte. */
 	for (uint64_t space = 1; space < 900000; space += space < 2000 ? 700 : 60000) {
 		unsigned long count;
-		struct object_place *place = mem_place_copy(base);
+		struct object_place *place = mem_place_copy(fault_base);
 		bool done = run_once(place, op, &(struct object_fault){.space = space}, &count);
-		bury(place);
-		must_hold(place, "full disk", space);
+		fault_store_bury(place);
+		fault_store_must_hold(place, "full disk", space);
 		assert_true(run_once(place, op, &(struct object_fault){0}, &count));
-		must_hold(place, "after a full disk", space);
+		fault_store_must_hold(place, "after a full disk", space);
 		object_place_free(place);
 		injected++;
 		if (done)
@@ -415,65 +87,31 @@ static void all_ways(const char *name, operation op)
 	}
 }
 
-static void test_snapshot(void **state)
+static void test_op(void **state)
 {
-	(void)state;
-	all_ways("snapshot", op_snapshot);
+	all_ways(*state);
 }
 
-static void test_forget(void **state)
+static int setup(void **state)
 {
 	(void)state;
-	all_ways("forget", op_forget);
-}
-
-static void test_undelete(void **state)
-{
-	(void)state;
-	all_ways("undelete", op_undelete);
-}
-
-static void test_compact(void **state)
-{
-	(void)state;
-	all_ways("compact", op_compact);
-}
-
-static void test_repair(void **state)
-{
-	(void)state;
-	all_ways("repair", op_repair);
-}
-
-static void test_keys_change(void **state)
-{
-	static const struct {
-		const char *name;
-		operation op;
-		unsigned opens;
-	} all[] = {{"key add", op_key_add, 7}, {"key remove", op_key_remove, 1},
-		{"key change", op_key_change, 6}, {"key rotate", op_key_rotate, 6}};
-	(void)state;
-	for (size_t i = 0; i < N_OF(all); i++) {
-		opens = all[i].opens;
-		all_ways(all[i].name, all[i].op);
-	}
+	fault_store_make();
+	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	printf("%lu faults injected and survived\n", injected);
-	object_place_free(base);
-	free(src);
+	fault_store_free();
 	return 0;
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_snapshot),
-		cmocka_unit_test(test_forget), cmocka_unit_test(test_undelete),
-		cmocka_unit_test(test_compact), cmocka_unit_test(test_repair),
-		cmocka_unit_test(test_keys_change)};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	struct CMUnitTest tests[32];
+	for (unsigned i = 0; i < n_fault_ops; i++)
+		tests[i] = (struct CMUnitTest){.name = fault_ops[i].name, .test_func = test_op,
+			.initial_state = (void *)(uintptr_t)&fault_ops[i]};
+	return _cmocka_run_group_tests("faults", tests, n_fault_ops, setup, teardown);
 }
