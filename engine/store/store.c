@@ -1,4 +1,4 @@
-/* Making, opening and closing a store; its sealed objects. */
+/* Making, opening and closing a store. */
 #include "engine/store/store_internal.h"
 
 #include <stdio.h>
@@ -12,9 +12,6 @@
 #include "engine/store/nameset.h"
 
 #define CACHE_BYTES_DEFAULT ((size_t)12 << 20)
-/* Sizes that are believed before a seal is opened. */
-#define INDEX_MAX_BYTES ((size_t)64 << 20)
-#define OBJECT_MAX_BYTES ((size_t)4 << 20)
 
 int store_create(struct object_place *place, struct store_config *cfg, const struct secret *secret,
 	struct err *e)
@@ -156,92 +153,4 @@ void store_stats(struct store *s, struct store_stats *ret)
 {
 	LOCK_SCOPE(&s->m);
 	*ret = s->stats;
-}
-
-/* ---- sealed objects ---- */
-
-char *store_object_key(const char *kind, const struct id *id, char out[64])
-{
-	char hex[2 * ID_BYTES + 1];
-	snprintf(out, 64, "%.20s/%s", kind, hex_of(id->b, ID_BYTES, hex));
-	return out;
-}
-
-int store_object_remove(struct store *s, const char *kind, const struct id *id, struct err *e)
-{
-	char key[64];
-	return object_remove(s->place, store_object_key(kind, id, key), e);
-}
-
-static size_t max_bytes(const char *kind)
-{
-	return strcmp(kind, "index") == 0 ? INDEX_MAX_BYTES : OBJECT_MAX_BYTES;
-}
-
-int store_object_put(struct store *s, const char *kind, const struct id *id, struct span content,
-	bool replace, struct err *e)
-{
-	char key[64];
-	CLEANUP_BUF struct buf plain = BUF_INIT;
-	CLEANUP_BUF struct buf sealed = BUF_INIT;
-	int r = put_bytes(&plain, content, e);
-	if (r == 0) {
-		uint64_t bare = plain.len + SEAL_OBJECT_OVERHEAD;
-		r = buf_add_zero(&plain, (size_t)(padded_size(bare) - bare), e);
-	}
-	if (r == 0)
-		r = object_seal(s->keys, kind, id, buf_span(&plain), &sealed, e);
-	store_object_key(kind, id, key);
-	if (r == 0 && sealed.len > max_bytes(kind))
-		r = err_set(e, E_UNSUPPORTED, 0, "%s would be larger than readers accept", key);
-	return r < 0 ? r : object_put(s->place, key, buf_span(&sealed), replace, e);
-}
-
-int store_object_get(struct store *s, const char *kind, const struct id *id, struct buf *out,
-	struct err *e)
-{
-	char key[64];
-	CLEANUP_BUF struct buf plain = BUF_INIT;
-	CLEANUP_BUF struct buf sealed = BUF_INIT;
-	store_object_key(kind, id, key);
-	int r = object_get(s->place, key, max_bytes(kind), &sealed, e);
-	if (r == 0)
-		r = object_open(s->keys, kind, id, buf_span(&sealed), &plain, e);
-	if (r < 0)
-		return err_wrap(e, "%s", key);
-	struct rd rd = rd_of(buf_span(&plain));
-	struct span content = rd_bytes(&rd);
-	if (rd.bad)
-		return err_set(e, E_CORRUPT, 0, "%s is not well formed", key);
-	return buf_add(out, content.p, content.n, e);
-}
-
-struct listing {
-	store_object_each fn;
-	void *ctx;
-};
-
-static int list_one(void *ctx, const char *name, uint64_t size, struct err *e)
-{
-	struct listing *l = ctx;
-	struct id id;
-	char hex[2 * ID_BYTES + 1];
-	/* Foreign files, spelled otherwise than we would, are none of our business. */
-	if (!hex_parse(name, ID_BYTES, id.b) || strcmp(hex_of(id.b, ID_BYTES, hex), name) != 0)
-		return 0;
-	return l->fn(l->ctx, &id, size, e);
-}
-
-int store_object_list(struct store *s, const char *kind, store_object_each fn, void *ctx,
-	struct err *e)
-{
-	struct listing l = {fn, ctx};
-	return object_list_names(s->place, kind, list_one, &l, e);
-}
-
-int store_object_list_sizes(struct store *s, const char *kind, store_object_each fn, void *ctx,
-	struct err *e)
-{
-	struct listing l = {fn, ctx};
-	return object_list(s->place, kind, list_one, &l, e);
 }

@@ -123,4 +123,13 @@ int store_object_list(struct store *s, const char *kind, store_object_each fn, v
 int store_object_list_sizes(struct store *s, const char *kind, store_object_each fn, void *ctx,
 	struct err *e) MUST_CHECK;
 
+/* Snapshots, forgotten ones and marks can be made from nothing else: while the store has parity they are
+ * written with two copies in one object, of which a reader takes what opens; also when parity is gone again.
+ * Both go through all of them and call `fn` (may be NULL) for each of which one copy is damaged. To mend is to
+ * write such a one anew, and with `twice` also those that have one copy yet. */
+typedef void (*store_copies_each)(void *ctx, const char *key);
+int store_copies_check(struct store *s, store_copies_each fn, void *ctx, struct err *e) MUST_CHECK;
+int store_copies_mend(struct store *s, bool twice, store_copies_each fn, void *ctx,
+	struct err *e) MUST_CHECK;
+
 #endif

@@ -173,6 +173,26 @@ says 'frames dropped'
 [ "$(find "$MCFS_STORE/parity" -type f | wc -l)" = "$(find "$MCFS_STORE/packs" -type f | wc -l)" ] ||
 	fail "not one parity object a pack"
 heals 3
+check "with parity: a snapshot object has two copies, so that no flipped byte or lost page takes it away"
+for how in 'flip 0' 'flip last' 'page 0' 'page last'; do
+	fresh
+	object=$(find "$MCFS_STORE/snapshots" -type f | sort | sed -n 1p)
+	size=$(stat -c %s "$object")
+	case $how in
+	'flip 0') write_at "$object" 60 1 ;;
+	'flip last') write_at "$object" $((size - 60)) 1 ;;
+	'page 0') write_at "$object" 0 4096 ;;
+	'page last') write_at "$object" $((size / 4096 * 4096)) $((size % 4096)) ;;
+	esac
+	expect 12 "$MCFS" check
+	says 'one of its two copies is damaged'
+	expect 0 "$MCFS" list
+	[ "$(wc -l <"$work/stdout")" = "$(find "$MCFS_STORE/snapshots" -type f | wc -l)" ] || fail "$how: a snapshot is missing"
+	expect 0 "$MCFS" check --repair
+	says 'written anew from its other copy'
+	expect 0 "$MCFS" check --read-data
+done
+
 check "compact works beside known losses, and takes the parity of what it removes along"
 fresh
 dd if=/dev/zero of="$(largest_pack)" bs=4096 seek=20 count=200 conv=notrunc 2>/dev/null

@@ -6,6 +6,7 @@
 #include "engine/codec/rs.h"
 #include "engine/store/pack.h"
 #include "engine/store/parity.h"
+#include "engine/store/store_internal.h"
 #include "tests/unit/mem_place.h"
 
 static struct object_place *place;
@@ -260,6 +261,107 @@ static void test_swapped(void **state)
 	assert_true(restore().none);
 }
 
+/* ---- objects with two copies ---- */
+
+static unsigned told;
+
+static void on_bad_copy(void *ctx, const char *key)
+{
+	(void)ctx;
+	assert_non_null(strstr(key, "/abab"));
+	told++;
+}
+
+static void get_it(const char *kind, struct buf *out)
+{
+	out->len = 0;
+	OK(store_object_get(s, kind, &pack, out, e));
+}
+
+static int set_parity(void **state)
+{
+	setup(state);
+	s->cfg.parity = 5;
+	return 0;
+}
+
+static void try_two_copies(const char *kind, size_t n)
+{
+	CLEANUP_BUF struct buf want = BUF_INIT, got = BUF_INIT;
+	OK(buf_resize(&want, n, e));
+	fill(want.p, n, 1);
+	OK(store_object_put(s, kind, &pack, buf_span(&want), true, e));
+	struct buf *object = stored(kind);
+	CLEANUP_BUF struct buf whole = BUF_INIT;
+	OK(buf_add(&whole, object->p, object->len, e));
+	/* Any byte, then any page. */
+	for (size_t at = 0; at < whole.len; at += 1 + whole.len / 300) {
+		object->p[at] ^= 1;
+		get_it(kind, &got);
+		assert_spans(buf_span(&got), buf_span(&want));
+		object->p[at] ^= 1;
+	}
+	for (size_t at = 0; at < whole.len; at += 4096) {
+		memset(object->p + at, 0, whole.len - at < 4096 ? whole.len - at : 4096);
+		get_it(kind, &got);
+		assert_spans(buf_span(&got), buf_span(&want));
+		told = 0;
+		OK(store_copies_check(s, on_bad_copy, NULL, e));
+		assert_true(told <= 1); /* none: that page holds no copy */
+		OK(store_copies_mend(s, true, on_bad_copy, NULL, e));
+		object = stored(kind);
+		get_it(kind, &got);
+		assert_spans(buf_span(&got), buf_span(&want));
+		told = 0;
+		OK(store_copies_check(s, on_bad_copy, NULL, e));
+		assert_int_equal(told, 0);
+		whole.len = 0;
+		OK(buf_add(&whole, object->p, object->len, e));
+	}
+	/* Both: told as damage. */
+	object->p[0] ^= 1;
+	object->p[object->len - 1] ^= 1;
+	FAILS(E_CORRUPT, store_object_get(s, kind, &pack, &got, e));
+	OK(store_copies_check(s, on_bad_copy, NULL, e));
+	OK(store_object_remove(s, kind, &pack, e));
+}
+
+static void test_two_copies(void **state)
+{
+	static const size_t sizes[] = {0, 1, 300, 4000, 8000, 8100, 8192, 8300, 20000, 300000};
+	(void)state;
+	for (size_t i = 0; i < N_OF(sizes); i++) {
+		try_two_copies("snapshots", sizes[i]);
+		try_two_copies("forgotten", sizes[i]);
+		try_two_copies("marks", sizes[i]);
+	}
+}
+
+/* From before there was parity, and after it: read all the same. */
+static void test_one_copy(void **state)
+{
+	CLEANUP_BUF struct buf got = BUF_INIT;
+	(void)state;
+	s->cfg.parity = 0;
+	OK(store_object_put(s, "snapshots", &pack, text("something"), true, e));
+	size_t once = stored("snapshots")->len;
+	told = 0;
+	OK(store_copies_check(s, on_bad_copy, NULL, e));
+	OK(store_copies_mend(s, false, on_bad_copy, NULL, e));
+	assert_int_equal(stored("snapshots")->len, once);
+	OK(store_copies_mend(s, true, on_bad_copy, NULL, e));
+	assert_true(stored("snapshots")->len > 8192);
+	assert_int_equal(told, 0);
+	get_it("snapshots", &got);
+	assert_spans(buf_span(&got), text("something"));
+	OK(store_copies_mend(s, false, on_bad_copy, NULL, e));
+	assert_true(stored("snapshots")->len > 8192);
+	/* Others have one in any case. */
+	s->cfg.parity = 5;
+	OK(store_object_put(s, "lost", &pack, text("something"), true, e));
+	assert_int_equal(stored("lost")->len, once);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +372,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_beyond, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_parity, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_swapped, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_two_copies, set_parity, teardown),
+		cmocka_unit_test_setup_teardown(test_one_copy, set_parity, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,9 @@ static int change(struct cli *cli, bool add, unsigned percent, struct err *e)
 		r = cli_edit_config(cli, s, lock, set_percent, &percent, e);
 	if (r == 0)
 		r = parity_tidy(s, percent, on_progress, cli, &made, &removed, e);
+	/* Snapshots from before get their second copy. */
+	if (r == 0 && add)
+		r = store_copies_mend(s, true, NULL, NULL, e);
 	cli_progress_end(cli);
 	if (r == 0 && cli->json)
 		cli_json(json_pack("{s:s, s:i, s:I, s:I}", "type", "summary", "percent", (int)percent, "made",
