@@ -181,30 +181,6 @@ int forgotten_find(const struct forgotten_list *l, const char *spec, struct forg
 
 /* ---- there and back ---- */
 
-/* Two who move the same snapshot to and fro at a time may each take away what the other has put. So each
- * looks, after its own removal, that it is in one of the two places, and puts it again if not. Compact may
- * have released it in between: then it is on record. */
-static int look_after(struct store *s, const struct snapshot *sn, const char *kind, struct span content,
-	struct err *e)
-{
-	bool here, there;
-	struct past p;
-	int r = is_there(s, SNAPSHOT_KIND, &sn->id, &here, e);
-	if (r == 0)
-		r = is_there(s, FORGOTTEN, &sn->id, &there, e);
-	if (r < 0 || here || there)
-		return r;
-	bool released = false;
-	if (strcmp(kind, FORGOTTEN) == 0) {
-		r = past_load(&p, s, e);
-		if (r < 0)
-			return r;
-		released = past_find(&p, &sn->self) != NULL;
-		past_free(&p);
-	}
-	return released ? 0 : store_object_put(s, kind, &sn->id, content, true, e);
-}
-
 int snapshot_forget(struct store *s, const struct snapshot *sn, struct err *e)
 {
 	CLEANUP_BUF struct buf object = BUF_INIT;
@@ -219,8 +195,6 @@ int snapshot_forget(struct store *s, const struct snapshot *sn, struct err *e)
 		r = store_object_put(s, FORGOTTEN, &sn->id, buf_span(&b), true, e);
 	if (r == 0)
 		r = remove_object(s, SNAPSHOT_KIND, &sn->id, e);
-	if (r == 0)
-		r = look_after(s, sn, FORGOTTEN, buf_span(&b), e);
 	return r < 0 ? err_wrap(e, "forget snapshot %s", sn->name) : 0;
 }
 
@@ -253,12 +227,9 @@ static int move_back(struct store *s, const struct forgotten *f, struct err *e)
 		return err_set(e, E_NOTFOUND, 0, "compact has taken it meanwhile");
 	if (r == 0)
 		r = get_forgotten(buf_span(&b), &when, &object, e);
-	if (r == 0)
-		r = put_back(s, &f->sn.id, object, e);
-	if (r < 0)
-		return r;
-	r = remove_object(s, FORGOTTEN, &f->sn.id, e);
-	return r < 0 && r != E_NOTFOUND ? r : look_after(s, &f->sn, SNAPSHOT_KIND, object, e);
+	/* What lies in forgotten/ stays, and does not count: somebody who forgets this snapshot again at
+	 * this moment may have written it just now, and be about to remove the other. */
+	return r < 0 ? r : put_back(s, &f->sn.id, object, e);
 }
 
 static int undelete(struct store *s, const struct snapshot_list *l, const struct forgotten *f,

@@ -1,14 +1,15 @@
 /* forgotten.h - snapshots that were given up, and the record of all that ever were.
  *
  * Forgetting a snapshot moves its object from "snapshots" to "forgotten", with the time. Nothing
- * else changes: its blobs stay until compact, and undelete moves the object back, byte for byte.
+ * else changes: its blobs stay until compact, and undelete puts the object back, byte for byte.
  * Compact begins with forgotten_release(): the forgotten ones shrink to a line in a sealed "mark",
  * and only then may what they alone held be thrown away. Marks are the reason that a store whose
  * newest snapshots were forgotten can be told from one that was put back to an older state, and that
  * a snapshot that vanished without being forgotten is noticed. docs/FORMAT.md, "Forgotten
  * snapshots and marks"; docs/CRASH-SAFETY.md, "Forget".
  *
- * An id in both "snapshots" and "forgotten" is a snapshot: the move was interrupted.
+ * An id in both "snapshots" and "forgotten" is a snapshot: it was brought back, or forgetting it was
+ * interrupted.
  *
  * Threads: as store.h; several processes may forget, undelete and release at the same time. */
 #ifndef MCFS_SNAPSHOT_FORGOTTEN_H

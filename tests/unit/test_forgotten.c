@@ -248,7 +248,7 @@ static void test_two_undeletes(void **state)
 	struct snapshot_list none = {0};
 	(void)state;
 	begin_two();
-	mem_place_before_remove(place, "forgotten/", other_undeletes, NULL);
+	mem_place_before_remove(place, "locks/", other_undeletes, NULL);
 	OK(snapshot_undelete(s, &none, &other_list.v[0], e));
 	counts(1, 0, 0);
 	end_two();
@@ -259,10 +259,50 @@ static void test_undelete_then_forget(void **state)
 	struct snapshot_list none = {0};
 	(void)state;
 	begin_two();
-	mem_place_before_remove(place, "forgotten/", other_forgets, NULL);
+	mem_place_before_remove(place, "locks/", other_forgets, NULL);
 	OK(snapshot_undelete(s, &none, &other_list.v[0], e));
-	counts(1, 0, 0);
+	counts(0, 1, 1);
 	end_two();
+}
+
+/* The first of the two is killed after its Nth removal, before which the other did the opposite. */
+static void test_killed_between(void **state)
+{
+	struct snapshot_list none = {0};
+	(void)state;
+	for (unsigned long at = 1; at <= 2; at++) {
+		for (unsigned how = 0; how < 2; how++) {
+			const struct object_fault fault = {FAULT_REMOVE, at, FAULT_OFF_DONE, 0};
+			struct object_place *faulty;
+			struct store *dying;
+			struct err err = ERR_INIT;
+			const char *lock;
+			teardown(state);
+			setup(state);
+			begin_two();
+			if (how)
+				OK(snapshot_undelete(s, &none, &other_list.v[0], e));
+			OK(object_faulty_new_as(&faulty, mem_place_borrow(place), &fault, e));
+			OK(store_open(&dying, faulty, &test_secret, &(struct store_options){0}, e));
+			mem_place_before_remove(place, how ? "snapshots/" : "forgotten/",
+				how ? other_undeletes : other_forgets, NULL);
+			struct snapshot_list l = load();
+			(void)!(how ? snapshot_forget(dying, &l.v[0], &err)
+				    : snapshot_undelete(dying, &none, &other_list.v[0], &err));
+			snapshot_list_free(&l);
+			store_close(dying);
+			struct forgotten_list f;
+			l = load();
+			OK(forgotten_load(&f, other, e));
+			if (l.n + f.n != 1)
+				fail_msg("killed after removal %lu: in %zu places", at, l.n + f.n);
+			snapshot_list_free(&l);
+			forgotten_free(&f);
+			while ((lock = mem_place_key(place, "locks/", 0)))
+				OK(object_remove(place, lock, e));
+			end_two();
+		}
+	}
 }
 
 static void test_forget_then_undelete(void **state)
@@ -359,6 +399,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_name_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_undeletes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_undelete_then_forget, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed_between, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forget_then_undelete, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unknown_version, setup, teardown),
 		cmocka_unit_test(test_faults),
