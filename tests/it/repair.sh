@@ -35,7 +35,7 @@ largest_pack() {
 }
 # What is restored is right, and only what check named is not there.
 nothing_wrong() {
-	[ -d "$work/got" ] || return 0
+	[ -d "$work/got/live" ] || return 0 # the root itself may be what was lost
 	(cd "$work/got/live" && find . -type f -print0) | while IFS= read -r -d '' f; do
 		cmp -s "$work/live/$f" "$work/got/live/$f" || fail "'$f' was restored wrong"
 	done
@@ -169,7 +169,7 @@ fresh
 pack=$(largest_pack)
 dd if=/dev/zero of="$pack" bs=4096 seek=20 count=$(($(stat -c %s "$pack") / 12288)) conv=notrunc 2>/dev/null
 expect 3 "$MCFS" check --repair
-says 'frames dropped'
+says 'frames? dropped'
 [ "$(find "$MCFS_STORE/parity" -type f | wc -l)" = "$(find "$MCFS_STORE/packs" -type f | wc -l)" ] ||
 	fail "not one parity object a pack"
 heals 3
