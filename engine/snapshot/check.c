@@ -566,44 +566,32 @@ static int check_tree(struct run *w, const struct content *dir, bool *ret_whole,
 
 /* ---- the chain of snapshots ---- */
 
-static int see(struct run *w, const struct nameset *all, uint64_t floor, uint64_t generation,
-	const struct name *previous, const char *successor, struct err *e)
+static int tell_gap(void *ctx, uint64_t generation, const struct name *self, const char *successor,
+	struct err *e)
 {
-	static const struct name none;
+	struct run *w = ctx;
 	struct err own = ERR_INIT;
 	char where[64];
-	if (generation <= floor + 1 || name_cmp(previous, &none) == 0 || nameset_has(all, previous))
-		return 0;
-	snprintf(where, sizeof where, "snapshot number %llu", (unsigned long long)generation - 1);
+	snprintf(where, sizeof where, "snapshot number %llu", (unsigned long long)generation);
 	err_set(&own, E_CORRUPT, 0, "it is gone, though nobody forgot it (%s was made after it)", successor);
 	damage(w, where, &own);
-	return w->opt->on_vanished ? w->opt->on_vanished(w->opt->ctx, generation - 1, previous, e) : 0;
+	return w->opt->on_vanished ? w->opt->on_vanished(w->opt->ctx, generation, self, e) : 0;
 }
 
 /* Every snapshot names the one before it: is that there, forgotten, or on record? */
 static int check_chain(struct run *w, const struct snapshot_list *l, struct err *e)
 {
 	struct past p;
-	struct nameset all = {0};
 	int r = past_load(&p, w->s, e);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < l->n && r == 0; i++)
-		r = nameset_add(&all, &l->v[i].self, e);
-	for (size_t i = 0; i < p.n && r == 0; i++)
-		r = nameset_add(&all, &p.v[i].self, e);
 	if (p.damaged) {
 		struct err own = ERR_INIT;
 		err_set(&own, E_CORRUPT, 0, "%zu of them cannot be read", p.damaged);
 		damage(w, "forgotten snapshots and marks", &own);
 	}
-	/* While one cannot be read, it may be the one that is looked for. */
-	for (size_t i = 0; i < l->n && r == 0 && !l->damaged && !p.damaged; i++)
-		r = see(w, &all, p.floor, l->v[i].generation, &l->v[i].previous, l->v[i].name, e);
-	for (size_t i = 0; i < p.n && r == 0 && !l->damaged && !p.damaged; i++)
-		r = see(w, &all, p.floor, p.v[i].generation, &p.v[i].previous, "a forgotten one", e);
+	r = past_each_gap(&p, l, tell_gap, w, e);
 	past_free(&p);
-	nameset_free(&all);
 	return r;
 }
 

@@ -82,6 +82,40 @@ static int find_shared(struct compacting *c, struct err *e)
 	return 0;
 }
 
+/* A snapshot that vanished without being forgotten may come back, and would need what seems unused. */
+static int tell_gap(void *ctx, uint64_t generation, const struct name *self, const char *successor,
+	struct err *e)
+{
+	(void)ctx;
+	(void)self;
+	return err_set(e, E_CORRUPT, 0,
+		"snapshot number %llu is gone, though nobody forgot it (%s was made after it): put it back, or "
+		"give it up with 'check --repair'", (unsigned long long)generation, successor);
+}
+
+static int check_gaps(struct compacting *c, struct err *e)
+{
+	struct past before, after;
+	struct snapshot_list l;
+	int r = past_load(&before, c->s, e);
+	if (r < 0)
+		return r;
+	/* One that is just being brought back, or forgotten, is in one of the three. */
+	r = snapshot_list_load(&l, c->s, e);
+	if (r == 0) {
+		r = past_load(&after, c->s, e);
+		if (r == 0) {
+			r = past_each_gap(&after, &l, tell_gap, NULL, e);
+			if (r == E_CORRUPT)
+				r = past_each_gap(&before, &l, tell_gap, NULL, e);
+			past_free(&after);
+		}
+		snapshot_list_free(&l);
+	}
+	past_free(&before);
+	return r;
+}
+
 /* ---- what is needed ---- */
 
 static int load(struct compacting *c, struct err *e)
@@ -483,6 +517,41 @@ static int do_round(struct compacting *c, bool *ret_more, struct err *e)
 	return r;
 }
 
+struct left_names {
+	struct id *v;
+	size_t n;
+};
+
+static int note_name(void *ctx, const struct id *id, uint64_t size, struct err *e)
+{
+	struct left_names *l = ctx;
+	struct id *v = realloc(l->v, (l->n + 1) * sizeof *v);
+	(void)size;
+	if (!v)
+		return err_set(e, E_NOMEM, 0, "no memory for a list of names");
+	l->v = v;
+	v[l->n++] = *id;
+	return 0;
+}
+
+/* Names that a snapshot was about to take when it was killed. Its lock was there before the name, and is there as
+ * long as it lives: when nobody holds one now, nobody is about to take what was listed before. */
+static int tidy_names(struct compacting *c, struct err *e)
+{
+	struct left_names l = {0};
+	struct lock_list locks = {0};
+	int r = store_object_list(c->s, "names", note_name, &l, e);
+	if (r == 0 && l.n)
+		r = lock_list_load(&locks, c->s, e);
+	for (size_t i = 0; i < l.n && r == 0 && locks.n == 1; i++) { /* ours */
+		r = store_object_remove(c->s, "names", &l.v[i], e);
+		r = r == E_NOTFOUND ? 0 : r;
+	}
+	lock_list_free(&locks);
+	free(l.v);
+	return r;
+}
+
 /* What is still doomed keeps its list; or the list goes. */
 static int finish(struct compacting *c, struct err *e)
 {
@@ -518,6 +587,8 @@ static int work(struct compacting *c, struct err *e)
 	bool recompress = opt->recompress ||
 			  store_config(c->s)->recompress != RECOMPRESS_NOW;
 	int r = find_shared(c, e);
+	if (r == 0 && !opt->accept_rollback)
+		r = check_gaps(c, e);
 	if (r == 0)
 		r = doomed_load(&c->doomed, c->s, e);
 	if (r == 0)
@@ -541,7 +612,9 @@ static int work(struct compacting *c, struct err *e)
 			break;
 		r = do_round(c, &more, e);
 	}
-	return r == 0 ? finish(c, e) : r;
+	if (r == 0)
+		r = finish(c, e);
+	return r == 0 ? tidy_names(c, e) : r;
 }
 
 int compact_run(struct store *s, const struct compact_options *opt, struct compact_result *ret,

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "engine/base/cleanup.h"
+#include "engine/store/nameset.h"
 
 #define VERSION 1
 #define FORGOTTEN "forgotten"
@@ -467,4 +468,40 @@ int forgotten_release(struct store *s, size_t *ret_n, struct err *e)
 	free(marks.v);
 	free(ld.ids.v);
 	return r < 0 ? err_wrap(e, "release forgotten snapshots") : 0;
+}
+
+struct gaps {
+	const struct past *p;
+	struct nameset all;
+	past_gap fn;
+	void *ctx;
+};
+
+static int look_before(const struct gaps *g, uint64_t generation, const struct name *previous,
+	const char *successor, struct err *e)
+{
+	static const struct name none;
+	if (generation <= g->p->floor + 1 || name_cmp(previous, &none) == 0 ||
+		nameset_has(&g->all, previous))
+		return 0;
+	return g->fn(g->ctx, generation - 1, previous, successor, e);
+}
+
+int past_each_gap(const struct past *p, const struct snapshot_list *l, past_gap fn, void *ctx,
+	struct err *e)
+{
+	struct gaps g = {.p = p, .fn = fn, .ctx = ctx};
+	int r = 0;
+	if (l->damaged || p->damaged)
+		return 0;
+	for (size_t i = 0; i < l->n && r == 0; i++)
+		r = nameset_add(&g.all, &l->v[i].self, e);
+	for (size_t i = 0; i < p->n && r == 0; i++)
+		r = nameset_add(&g.all, &p->v[i].self, e);
+	for (size_t i = 0; i < l->n && r == 0; i++)
+		r = look_before(&g, l->v[i].generation, &l->v[i].previous, l->v[i].name, e);
+	for (size_t i = 0; i < p->n && r == 0; i++)
+		r = look_before(&g, p->v[i].generation, &p->v[i].previous, "a forgotten one", e);
+	nameset_free(&g.all);
+	return r;
 }

@@ -64,6 +64,13 @@ struct past {
 int past_load(struct past *p, struct store *s, struct err *e) MUST_CHECK;
 void past_free(struct past *p);
 const struct past_one *past_find(const struct past *p, const struct name *self);
+/* Snapshots that one in the list or on record names as the one before it, and that are neither there nor
+ * forgotten nor on record. `successor`: which one names it. Non-zero from `fn` stops and is the result. Nothing
+ * is told while one of them cannot be read: it may be the one that is looked for. */
+typedef int (*past_gap)(void *ctx, uint64_t generation, const struct name *self, const char *successor,
+	struct err *e);
+int past_each_gap(const struct past *p, const struct snapshot_list *l, past_gap fn, void *ctx,
+	struct err *e) MUST_CHECK;
 /* Write down in a new mark that these are gone too: for check --repair. */
 int past_add(struct store *s, const struct past_one *v, size_t n, struct err *e) MUST_CHECK;
 

@@ -574,6 +574,8 @@ int store_lock_take(struct store *s, enum lock_mode mode, const char *what,
 	int64_t until = now_ms() + (wait ? (int64_t)wait->seconds * 1000 : 0);
 	for (;;) {
 		int r = take_once(s, mode, what, &l, e);
+		if (r == E_NOSPACE)
+			return err_wrap(e, "take a lock, for which even compact needs some KiB: make them free first");
 		if (r < 0)
 			return err_wrap(e, "take a lock");
 		if (mode != LOCK_EXCLUSIVE) {

@@ -96,6 +96,26 @@ expect 0 "$MCFS" -s "$work/less" --accept-rollback compact --grace 0
 expect 0 "$MCFS" --accept-rollback list
 rm -rf "$work/less"
 
+check "a store that lacks one snapshot in the middle is left alone, until that is accepted"
+expect 0 "$MCFS" -s "$work/gap" init
+for k in 1 2 3; do
+	head -c 300000 /dev/urandom >"$work/gap-$k"
+	expect 0 "$MCFS" -s "$work/gap" snapshot "$work/gap-$k"
+	ls -t "$work/gap/snapshots" | head -n 1 >"$work/gap-id-$k"
+done
+mv "$work/gap/snapshots/$(cat "$work/gap-id-2")" "$work/away"
+expect 12 "$MCFS" -s "$work/gap" compact
+says 'gone, though nobody forgot it'
+one_clear_line
+[ "$(find "$work/gap/packs" -type f | wc -l)" = 3 ] || fail "packs of a hidden snapshot were removed"
+mv "$work/away" "$work/gap/snapshots/$(cat "$work/gap-id-2")"
+expect 0 "$MCFS" -s "$work/gap" compact
+rm "$work/gap/snapshots/$(cat "$work/gap-id-2")"
+"$MCFS" -s "$work/gap" check --repair >/dev/null 2>&1 || true
+expect 0 "$MCFS" -s "$work/gap" compact --max-unused 1%
+[ "$(find "$work/gap/packs" -type f | wc -l)" = 2 ] || fail "what was given up stays"
+rm -rf "$work/gap"
+
 check "groups that were kept are compressed again"
 expect 0 "$MCFS" -s "$work/later" init --recompress later
 expect 0 "$MCFS" -s "$work/later" snapshot "$live"

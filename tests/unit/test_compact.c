@@ -602,6 +602,27 @@ static void test_two_bases(void **state)
 	}
 }
 
+/* A name that a killed snapshot was about to take goes, but not while somebody is at work. */
+static void test_left_name(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place), *w = open_store(place);
+	const struct compact_options opt = {0};
+	struct compact_result ret;
+	const struct id id = {{1}};
+	OK(store_object_put(s, "names", &id, text("2026-01-01T00-00-00Z"), false, e));
+	OK(store_enter(w, e));
+	OK(compact_run(s, &opt, &ret, e));
+	assert_non_null(mem_place_key(place, "names/", 0));
+	OK(store_end(w, e));
+	OK(compact_run(s, &opt, &ret, e));
+	assert_null(mem_place_key(place, "names/", 0));
+	store_close(s);
+	store_close(w);
+	object_place_free(place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -614,6 +635,7 @@ int main(void)
 		cmocka_unit_test(test_baseless),
 		cmocka_unit_test(test_nearly_baseless),
 		cmocka_unit_test(test_found_before),
+		cmocka_unit_test(test_left_name),
 		cmocka_unit_test(test_rekey_whole),
 		cmocka_unit_test(test_rekey_on_live),
 		cmocka_unit_test(test_rekey_branches),
