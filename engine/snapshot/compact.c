@@ -401,7 +401,6 @@ static int remove_packs(struct compacting *c, struct err *e)
 	struct reindex_stats st = {0};
 	int r = 0;
 	for (size_t i = 0; i < c->plan.n && r == 0; i++) {
-		struct name padded = {{0}};
 		bool known = false;
 		struct cpack *x = &c->plan.v[i];
 		if (!may_go(c, x))
@@ -413,9 +412,8 @@ static int remove_packs(struct compacting *c, struct err *e)
 			x->fate = PACK_LATER;
 			continue;
 		}
-		memcpy(padded.b, x->id.b, ID_BYTES);
 		if (r == 0)
-			r = nameset_add(&gone, &padded, e);
+			r = nameset_add_id(&gone, &x->id, e);
 	}
 	if (r == 0)
 		r = store_still_ours(c->s, e);

@@ -147,9 +147,7 @@ static int walk_one(struct marker *m, const struct mark_todo *t, struct err *e)
 
 static int mark_snapshot(struct marker *m, const struct snapshot *sn, uint64_t *new, struct err *e)
 {
-	struct name padded = {{0}};
-	memcpy(padded.b, sn->id.b, ID_BYTES);
-	if (nameset_has(&m->done, &padded))
+	if (nameset_has_id(&m->done, &sn->id))
 		return 0;
 	++*new;
 	int r = name_content(m, &sn->root, e);
@@ -164,7 +162,7 @@ static int mark_snapshot(struct marker *m, const struct snapshot *sn, uint64_t *
 	if (r < 0)
 		return r == E_CANCELLED ? r : err_wrap(e, "snapshot %s", sn->name);
 	m->roots++;
-	return nameset_add(&m->done, &padded, e);
+	return nameset_add_id(&m->done, &sn->id, e);
 }
 
 static int each_snapshot(struct marker *m, uint64_t *new, struct err *e)

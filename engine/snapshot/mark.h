@@ -17,7 +17,7 @@ struct marker {
 	const volatile sig_atomic_t *cancel;
 	void (*on_progress)(void *ctx, uint64_t roots, uint64_t nodes);
 	void *ctx;
-	struct nameset done;	/* ids of snapshots that were walked, padded to names */
+	struct nameset done;	/* ids of snapshots that were walked */
 	struct nameset strange; /* walked nodes that are newer than the table */
 	struct mark_todo *todo;
 	size_t n_todo, cap_todo;

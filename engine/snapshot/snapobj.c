@@ -159,15 +159,8 @@ int snapshot_write(struct store *s, const struct snapshot *sn, bool replace, str
 struct loading {
 	struct snapshot_list *l;
 	struct store *s;
-	struct nameset known, there; /* ids, padded to names: of the list, and in the store */
+	struct nameset known, there; /* ids: of the list, and in the store */
 };
-
-static struct name padded(const struct id *id)
-{
-	struct name n = {{0}};
-	memcpy(n.b, id->b, ID_BYTES);
-	return n;
-}
 
 static int load_one(void *ctx, const struct id *id, uint64_t size, struct err *e)
 {
@@ -175,10 +168,9 @@ static int load_one(void *ctx, const struct id *id, uint64_t size, struct err *e
 	struct snapshot_list *l = ld->l;
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	struct err own = ERR_INIT;
-	struct name name = padded(id);
 	(void)size;
-	if (nameset_has(&ld->known, &name))
-		return nameset_add(&ld->there, &name, e);
+	if (nameset_has_id(&ld->known, id))
+		return nameset_add_id(&ld->there, id, e);
 	struct snapshot *v = (l->n & (l->n - 1)) ? l->v
 						 : realloc(l->v, (l->n ? 2 * l->n : 1) * sizeof *v);
 	if (!v)
@@ -221,13 +213,11 @@ static void drop_gone(struct loading *ld, size_t n)
 {
 	struct snapshot_list *l = ld->l;
 	size_t kept = 0;
-	for (size_t i = 0; i < l->n; i++) {
-		struct name name = padded(&l->v[i].id);
-		if (i >= n || nameset_has(&ld->there, &name))
+	for (size_t i = 0; i < l->n; i++)
+		if (i >= n || nameset_has_id(&ld->there, &l->v[i].id))
 			l->v[kept++] = l->v[i];
 		else
 			snapshot_free(&l->v[i]);
-	}
 	l->n = kept;
 }
 
@@ -238,10 +228,8 @@ int snapshot_list_update(struct snapshot_list *l, struct store *s, struct err *e
 	int r = 0;
 	l->damaged = 0;
 	l->first_damage = ERR_INIT;
-	for (size_t i = 0; i < l->n && r == 0; i++) {
-		struct name name = padded(&l->v[i].id);
-		r = nameset_add(&ld.known, &name, e);
-	}
+	for (size_t i = 0; i < l->n && r == 0; i++)
+		r = nameset_add_id(&ld.known, &l->v[i].id, e);
 	if (r == 0)
 		r = store_object_list(s, SNAPSHOT_KIND, load_one, &ld, e);
 	if (r == 0)

@@ -12,9 +12,7 @@
 
 static int add_pack(struct doomed *d, const struct id *pack, int64_t since, struct err *e)
 {
-	struct name padded = {{0}};
-	memcpy(padded.b, pack->b, ID_BYTES);
-	if (nameset_has(&d->packs, &padded)) {
+	if (nameset_has_id(&d->packs, pack)) {
 		for (size_t i = 0; i < d->n; i++)
 			if (memcmp(&d->v[i].pack, pack, sizeof *pack) == 0 && since < d->v[i].since)
 				d->v[i].since = since;
@@ -27,7 +25,7 @@ static int add_pack(struct doomed *d, const struct id *pack, int64_t since, stru
 		d->v = v;
 	}
 	d->v[d->n++] = (struct doomed_pack){*pack, since};
-	return nameset_add(&d->packs, &padded, e);
+	return nameset_add_id(&d->packs, pack, e);
 }
 
 static int read_list(struct doomed *d, struct span s, struct err *e)
@@ -104,11 +102,7 @@ void doomed_free(struct doomed *d)
 
 bool doomed_has(const struct doomed *d, const struct id *pack)
 {
-	struct name padded = {{0}};
-	if (!d->n)
-		return false;
-	memcpy(padded.b, pack->b, ID_BYTES);
-	return nameset_has(&d->packs, &padded);
+	return nameset_has_id(&d->packs, pack);
 }
 
 int doomed_put(struct store *s, const struct doomed_pack *v, size_t n, struct id *ret,

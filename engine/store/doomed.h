@@ -18,7 +18,7 @@ struct doomed {
 	size_t n;
 	struct id *objects; /* that say so */
 	size_t n_objects;
-	struct nameset packs; /* ids, padded to names */
+	struct nameset packs; /* ids */
 };
 
 /* All that is doomed now. A list that cannot be read is told to the log and left out, also from

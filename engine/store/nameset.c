@@ -54,6 +54,25 @@ int nameset_add(struct nameset *s, const struct name *name, struct err *e)
 	return 0;
 }
 
+static struct name padded(const struct id *id)
+{
+	struct name n = {{0}};
+	memcpy(n.b, id->b, ID_BYTES);
+	return n;
+}
+
+bool nameset_has_id(const struct nameset *s, const struct id *id)
+{
+	struct name n = padded(id);
+	return nameset_has(s, &n);
+}
+
+int nameset_add_id(struct nameset *s, const struct id *id, struct err *e)
+{
+	struct name n = padded(id);
+	return nameset_add(s, &n, e);
+}
+
 void nameset_free(struct nameset *s)
 {
 	free(s->v);

@@ -76,12 +76,6 @@ struct reindex {
 	uint64_t n_records;
 };
 
-static void pad(const struct id *id, struct name *ret)
-{
-	*ret = (struct name){{0}};
-	memcpy(ret->b, id->b, ID_BYTES);
-}
-
 static int add_object(void *ctx, const struct id *id, uint64_t size, struct err *e)
 {
 	struct reindex *x = ctx;
@@ -98,10 +92,7 @@ static int add_object(void *ctx, const struct id *id, uint64_t size, struct err 
 static int note_listed(void *ctx, const struct id *pack, const struct id *object, struct err *e)
 {
 	struct reindex *x = ctx;
-	struct name p, o;
-	pad(pack, &p);
-	pad(object, &o);
-	return nameset_has(x->gone, &p) ? nameset_add(&x->hit, &o, e) : 0;
+	return nameset_has_id(x->gone, pack) ? nameset_add_id(&x->hit, object, e) : 0;
 }
 
 static int emit(struct reindex *x, struct err *e)
@@ -126,13 +117,13 @@ static int emit(struct reindex *x, struct err *e)
 
 static int keep_record(struct reindex *x, struct span rec, struct err *e)
 {
-	struct name pack = {{0}};
+	struct id pack;
 	if (rec.n < ID_BYTES)
 		return err_set(e, E_CORRUPT, 0, "an index object is not well formed");
 	memcpy(pack.b, rec.p, ID_BYTES);
-	if (nameset_has(x->gone, &pack) || nameset_has(&x->put, &pack))
+	if (nameset_has_id(x->gone, &pack) || nameset_has_id(&x->put, &pack))
 		return 0;
-	int r = nameset_add(&x->put, &pack, e);
+	int r = nameset_add_id(&x->put, &pack, e);
 	if (r == 0)
 		r = put_bytes(&x->records, rec, e);
 	x->n_records++;
@@ -160,12 +151,9 @@ static void choose(struct reindex *x)
 	size_t small = 0;
 	for (size_t i = 0; i < x->n; i++)
 		small += x->v[i].size < SMALL_BYTES;
-	for (size_t i = 0; i < x->n; i++) {
-		struct name o;
-		pad(&x->v[i].id, &o);
-		x->v[i].replace = nameset_has(&x->hit, &o) ||
+	for (size_t i = 0; i < x->n; i++)
+		x->v[i].replace = nameset_has_id(&x->hit, &x->v[i].id) ||
 				  (small >= SMALL_MANY && x->v[i].size < SMALL_BYTES);
-	}
 }
 
 int store_reindex(struct store *s, const struct nameset *gone, struct reindex_stats *st,

@@ -39,7 +39,7 @@ struct reindex_stats {
 	uint64_t before, after; /* index objects */
 	uint64_t removed_bytes, written_bytes;
 };
-/* Put index objects that say what those say that list a pack of `gone` (ids, padded to names), without
+/* Put index objects that say what those say that list a pack of `gone` (ids), without
  * these packs; merge small ones; then remove what they replace. Durable, in this order. Damaged index
  * objects stay. */
 struct nameset;

@@ -313,14 +313,8 @@ static int do_packs(struct run *w, struct err *e)
 
 struct looking {
 	struct run *w;
-	struct nameset listed; /* packs, padded ids, that index objects which stay list */
+	struct nameset listed; /* packs that index objects which stay list */
 };
-
-static void pad(const struct id *id, struct name *ret)
-{
-	*ret = (struct name){{0}};
-	memcpy(ret->b, id->b, ID_BYTES);
-}
 
 static int drop_object(struct run *w, const struct id *id, struct err *e)
 {
@@ -365,17 +359,15 @@ static int take_records(struct looking *k, struct span content, bool replace, st
 	uint64_t n = rd_count(&rd, ID_BYTES);
 	for (uint64_t i = 0; i < n && !rd.bad && r == 0; i++) {
 		struct span rec = rd_bytes(&rd);
-		struct name padded;
 		struct id id;
 		if (replace && names_bad(k->w, rec))
 			continue;
 		if (!record_id(rec, &id))
 			continue;
-		pad(&id, &padded);
-		if (replace && !nameset_has(&k->listed, &padded))
+		if (replace && !nameset_has_id(&k->listed, &id))
 			r = add_record(k->w, rec, e);
 		if (r == 0)
-			r = nameset_add(&k->listed, &padded, e);
+			r = nameset_add_id(&k->listed, &id, e);
 	}
 	return r;
 }
@@ -422,10 +414,8 @@ static int add_unlisted(struct looking *k, struct err *e)
 	int r = 0;
 	for (size_t i = 0; i < w->n && r == 0; i++) {
 		struct spack *p = &w->v[i];
-		struct name padded;
-		pad(&p->id, &padded);
 		/* Doomed ones as well: what is needed again since may lie in them alone. */
-		if (p->bad || !p->there || nameset_has(&k->listed, &padded))
+		if (p->bad || !p->there || nameset_has_id(&k->listed, &p->id))
 			continue;
 		if (!p->record.len)
 			r = pack_read_footer(w->s->place, w->s->keys, &p->id, &p->record, e);

@@ -106,7 +106,7 @@ int add_to_index(struct store *s, const struct id *id, const struct span *record
 
 struct refreshing {
 	struct store *s;
-	struct nameset present; /* ids, padded to names */
+	struct nameset present; /* ids */
 	struct nameset known;	/* what the index held when we began, and what we read into it since */
 	struct id *stale;	/* index objects that were read once and are gone */
 	size_t n_stale;
@@ -114,39 +114,29 @@ struct refreshing {
 	bool moved; /* one went between being listed and being read */
 };
 
-static void name_of_id(const struct id *id, struct name *ret)
-{
-	*ret = (struct name){{0}};
-	memcpy(ret->b, id->b, ID_BYTES);
-}
-
 /* Ask the index once for all and not once for each object: there may be as many as snapshots. */
 static int know_object(void *ctx, const struct id *id, uint64_t size, struct err *e)
 {
 	struct refreshing *f = ctx;
-	struct name padded;
 	(void)size;
-	name_of_id(id, &padded);
-	return nameset_add(&f->known, &padded, e);
+	return nameset_add_id(&f->known, id, e);
 }
 
 static int refresh_one(void *ctx, const struct id *id, uint64_t size, struct err *e)
 {
 	struct refreshing *f = ctx;
 	struct err own = ERR_INIT;
-	struct name padded;
 	bool have;
 	(void)size;
-	name_of_id(id, &padded);
-	int r = nameset_add(&f->present, &padded, e);
-	if (r < 0 || nameset_has(&f->known, &padded))
+	int r = nameset_add_id(&f->present, id, e);
+	if (r < 0 || nameset_has_id(&f->known, id))
 		return r;
 	r = load_index_object(f->s, id, &own);
 	/* One that is not whole, or damaged, is looked at each time. */
 	if (r == 0) {
 		r = index_has_object(f->s->index, id, &have, e);
 		f->news += have;
-		return r == 0 && have ? nameset_add(&f->known, &padded, e) : r;
+		return r == 0 && have ? nameset_add_id(&f->known, id, e) : r;
 	}
 	if (r == E_NOTFOUND) {
 		f->moved = true;
@@ -166,10 +156,8 @@ static int refresh_one(void *ctx, const struct id *id, uint64_t size, struct err
 static int note_stale(void *ctx, const struct id *id, uint64_t size, struct err *e)
 {
 	struct refreshing *f = ctx;
-	struct name padded;
 	(void)size;
-	name_of_id(id, &padded);
-	if (nameset_has(&f->present, &padded))
+	if (nameset_has_id(&f->present, id))
 		return 0;
 	if ((f->n_stale & (f->n_stale - 1)) == 0) {
 		struct id *v = realloc(f->stale, (f->n_stale ? 2 * f->n_stale : 1) * sizeof *v);
@@ -193,25 +181,21 @@ struct pack_walk {
 static int know_pack(void *ctx, const struct id *id, uint64_t size, struct err *e)
 {
 	struct pack_walk *w = ctx;
-	struct name padded;
 	(void)size;
-	name_of_id(id, &padded);
-	return nameset_add(&w->known, &padded, e);
+	return nameset_add_id(&w->known, id, e);
 }
 
 static int see_pack(void *ctx, const char *name, uint64_t size, struct err *e)
 {
 	struct pack_walk *w = ctx;
-	struct name padded;
 	struct id id;
 	struct err own = ERR_INIT;
 	CLEANUP_BUF struct buf rec = BUF_INIT;
 	(void)size;
 	if (!hex_parse(name, ID_BYTES, id.b))
 		return 0;
-	name_of_id(&id, &padded);
-	int r = nameset_add(&w->there, &padded, e);
-	if (r < 0 || !w->recover || nameset_has(&w->known, &padded))
+	int r = nameset_add_id(&w->there, &id, e);
+	if (r < 0 || !w->recover || nameset_has_id(&w->known, &id))
 		return r;
 	if (pack_read_footer(w->s->place, w->s->keys, &id, &rec, &own) < 0) {
 		log_say(&w->s->log, LOG_WARN, "%s", own.msg);
