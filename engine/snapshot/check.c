@@ -639,7 +639,7 @@ static int check_snapshots(struct run *w, struct err *e)
 
 /* ---- */
 
-static int count_dir(void *ctx, const char *name, uint64_t size, struct err *e)
+static int count_pack(void *ctx, const char *name, uint64_t size, struct err *e)
 {
 	(void)name;
 	(void)size;
@@ -651,13 +651,9 @@ static int count_dir(void *ctx, const char *name, uint64_t size, struct err *e)
 static int count_packs(struct run *w, struct err *e)
 {
 	uint64_t present = 0;
-	char dir[16];
-	for (unsigned i = 0; i < 256; i++) {
-		snprintf(dir, sizeof dir, "packs/%02x", i);
-		int r = object_list_names(store_place(w->s), dir, count_dir, &present, e);
-		if (r < 0)
-			return r;
-	}
+	int r = pack_list(store_place(w->s), false, count_pack, &present, e);
+	if (r < 0)
+		return r;
 	w->ret->unused_packs = present > w->ret->packs ? present - w->ret->packs : 0;
 	return 0;
 }

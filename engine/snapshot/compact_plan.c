@@ -184,13 +184,8 @@ int plan_count(struct plan *p, struct err *e)
 int plan_load(struct plan *p, struct store *s, struct blobtab *tab, const struct doomed *d,
 	struct err *e)
 {
-	char dir[16];
-	int r = 0;
 	*p = (struct plan){.s = s, .tab = tab};
-	for (unsigned i = 0; i < 256 && r == 0; i++) {
-		snprintf(dir, sizeof dir, "packs/%02x", i);
-		r = object_list(store_place(s), dir, add_there, p, e);
-	}
+	int r = pack_list(store_place(s), true, add_there, p, e);
 	if (p->n)
 		qsort(p->v, p->n, sizeof *p->v, cmp_pack);
 	for (size_t i = 0; i < d->n; i++) {

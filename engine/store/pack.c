@@ -1,5 +1,6 @@
 #include "engine/store/pack.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,17 @@ char *pack_object_key(const struct id *id, char out[PACK_KEY_CHARS])
 	out[8] = '/';
 	memcpy(out + 9, hex, sizeof hex);
 	return out;
+}
+
+int pack_list(struct object_place *place, bool sizes, object_each fn, void *ctx, struct err *e)
+{
+	char dir[16];
+	int r = 0;
+	for (unsigned i = 0; i < 256 && r == 0; i++) {
+		snprintf(dir, sizeof dir, "packs/%02x", i);
+		r = sizes ? object_list(place, dir, fn, ctx, e) : object_list_names(place, dir, fn, ctx, e);
+	}
+	return r;
 }
 
 int blob_loc_put(struct buf *b, const struct blob_loc *l, struct err *e)

@@ -80,6 +80,10 @@ int pack_read_footer(struct object_place *place, const struct keys *k, const str
 /* The key of a pack: "packs/ab/<id>". */
 #define PACK_KEY_CHARS (9 + 2 * ID_BYTES + 1)
 char *pack_object_key(const struct id *id, char out[PACK_KEY_CHARS]);
+/* Every object where packs lie, foreign ones too; otherwise as object_list(), or without `sizes` as
+ * object_list_names(). */
+int pack_list(struct object_place *place, bool sizes, object_each fn, void *ctx,
+	struct err *e) MUST_CHECK;
 
 /* The next size that tells little about the true one: PADME, at most 12 % more. */
 uint64_t padded_size(uint64_t n);

@@ -80,12 +80,9 @@ static int push_there(void *ctx, const char *name, uint64_t size, struct err *e)
 
 static int list_packs(struct run *w, struct err *e)
 {
-	char dir[16];
 	int r = index_each_pack(w->s->index, push_indexed, w, e);
-	for (unsigned i = 0; i < 256 && r == 0; i++) {
-		snprintf(dir, sizeof dir, "packs/%02x", i);
-		r = object_list_names(w->s->place, dir, push_there, w, e);
-	}
+	if (r == 0)
+		r = pack_list(w->s->place, false, push_there, w, e);
 	if (r < 0 || w->n == 0)
 		return r;
 	qsort(w->v, w->n, sizeof *w->v, by_id);

@@ -207,13 +207,8 @@ static int see_pack(void *ctx, const char *name, uint64_t size, struct err *e)
 
 static int walk_packs(struct pack_walk *w, struct err *e)
 {
-	char dir[16];
 	int r = index_each_pack(w->s->index, know_pack, w, e);
-	for (unsigned i = 0; i < 256 && r == 0; i++) {
-		snprintf(dir, sizeof dir, "packs/%02x", i);
-		r = object_list_names(w->s->place, dir, see_pack, w, e);
-	}
-	return r;
+	return r < 0 ? r : pack_list(w->s->place, false, see_pack, w, e);
 }
 
 static int recover(struct store *s, struct err *e)
