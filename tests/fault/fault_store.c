@@ -277,6 +277,13 @@ const struct fault_op fault_ops[] = {{"snapshot", op_snapshot, 5, 4}, {"forget",
 	{"key change", op_key_change, 6, 3}, {"key rotate", op_key_rotate, 6, 3}};
 const unsigned n_fault_ops = N_OF(fault_ops);
 
+void fault_store_tests(struct CMUnitTest *ret, CMUnitTestFunction fn)
+{
+	for (unsigned i = 0; i < n_fault_ops; i++)
+		ret[i] = (struct CMUnitTest){.name = fault_ops[i].name, .test_func = fn,
+			.initial_state = (void *)(uintptr_t)&fault_ops[i]};
+}
+
 /* ---- the promises ---- */
 
 static void on_damage(void *ctx, const char *where, const struct err *err)

@@ -20,6 +20,8 @@ struct fault_op {
 };
 extern const struct fault_op fault_ops[];
 extern const unsigned n_fault_ops;
+/* A test of `fn` for each, which is its initial state. */
+void fault_store_tests(struct CMUnitTest *ret, CMUnitTestFunction fn);
 
 /* The process is dead, and its lock with it: that this is found out is test_lock's affair. */
 void fault_store_bury(struct object_place *place);

@@ -110,8 +110,6 @@ static int teardown(void **state)
 int main(void)
 {
 	struct CMUnitTest tests[32];
-	for (unsigned i = 0; i < n_fault_ops; i++)
-		tests[i] = (struct CMUnitTest){.name = fault_ops[i].name, .test_func = test_op,
-			.initial_state = (void *)(uintptr_t)&fault_ops[i]};
+	fault_store_tests(tests, test_op);
 	return _cmocka_run_group_tests("faults", tests, n_fault_ops, setup, teardown);
 }

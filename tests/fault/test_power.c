@@ -125,8 +125,6 @@ static int teardown(void **state)
 int main(void)
 {
 	struct CMUnitTest tests[32] = {cmocka_unit_test(test_what_is_not_synced_may_be_lost)};
-	for (unsigned i = 0; i < n_fault_ops; i++)
-		tests[1 + i] = (struct CMUnitTest){.name = fault_ops[i].name, .test_func = test_op,
-			.initial_state = (void *)(uintptr_t)&fault_ops[i]};
+	fault_store_tests(tests + 1, test_op);
 	return _cmocka_run_group_tests("power", tests, 1 + n_fault_ops, setup, teardown);
 }
