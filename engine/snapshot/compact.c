@@ -2,22 +2,16 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "engine/base/cleanup.h"
 #include "engine/snapshot/compact_recompress.h"
 #include "engine/snapshot/compact_rekey.h"
+#include "engine/snapshot/compact_rounds.h"
 #include "engine/snapshot/forgotten.h"
-#include "engine/snapshot/mark.h"
-#include "engine/store/nameset.h"
-#include "engine/store/parity.h"
-#include "engine/store/rewrite.h"
 
 #define LEVEL_DEFAULT 6
 #define MAX_UNUSED_DEFAULT 10
-#define STEP_MIN ((uint64_t)4 << 20)
-#define STEP_MAX ((uint64_t)256 << 20)
 
 struct compacting {
 	struct store *s;
@@ -30,23 +24,14 @@ struct compacting {
 	struct rekey rekey;
 	struct work *work; /* NULL with dry_run */
 	struct doomed doomed; /* what lay in doomed/ when we began, and what we put there since */
-	uint64_t copied;
+	struct rounds rounds;
 };
-
-static bool cancelled(const struct compacting *c)
-{
-	return c->opt->cancel && *c->opt->cancel;
-}
-
-static void progress(const struct compacting *c, const char *what, uint64_t done, uint64_t bytes)
-{
-	if (c->opt->on_progress)
-		c->opt->on_progress(c->opt->ctx, what, done, bytes);
-}
 
 static void on_mark(void *ctx, uint64_t roots, uint64_t nodes)
 {
-	progress(ctx, "snapshots", roots, nodes);
+	const struct compacting *c = ctx;
+	if (c->opt->on_progress)
+		c->opt->on_progress(c->opt->ctx, "snapshots", roots, nodes);
 }
 
 /* ---- who else uses the store ---- */
@@ -167,16 +152,11 @@ static int release(struct compacting *c, struct err *e)
 	return r == 0 && c->tab.ties ? rank_again(c, e) : r;
 }
 
-static int level_of(const struct compacting *c)
-{
-	return c->opt->level ? c->opt->level : LEVEL_DEFAULT;
-}
-
 /* Inflate what snapshots kept as it was. */
 static int inflate_kept(struct compacting *c, struct err *e)
 {
 	struct store_stats st;
-	int r = store_begin(c->s, level_of(c), e);
+	int r = store_begin(c->s, c->rounds.level, e);
 	if (r == 0)
 		r = recompress_kept(c->work, &c->tab, &c->ret->recompressed, e);
 	if (r == 0)
@@ -190,21 +170,10 @@ static int inflate_kept(struct compacting *c, struct err *e)
 
 /* ---- what goes ---- */
 
-/* How much may be copied before something is removed. */
-static uint64_t step_bytes(struct compacting *c)
-{
-	uint64_t free, step = c->plan.bytes / 128;
-	if (c->ret->grace)
-		return UINT64_MAX; /* nothing is removed in between */
-	if (object_space(store_place(c->s), &free, NULL) == 0)
-		return free / 2;
-	return step < STEP_MIN ? STEP_MIN : step > STEP_MAX ? STEP_MAX : step;
-}
-
 static int store_anew(struct compacting *c, struct err *e)
 {
 	struct store_stats st;
-	int r = store_begin(c->s, level_of(c), e);
+	int r = store_begin(c->s, c->rounds.level, e);
 	if (r == 0)
 		r = rekey_run(&c->rekey, c->work, &c->ret->rekeyed, e);
 	if (r == 0)
@@ -231,288 +200,10 @@ static int choose(struct compacting *c, struct err *e)
 	c->ret->packs = c->plan.n;
 	c->ret->bytes = c->plan.bytes;
 	c->ret->used_bytes = c->plan.used;
-	r = rekey_plan(&c->rekey, &c->plan, max_unused, step_bytes(c), e);
+	r = rekey_plan(&c->rekey, &c->plan, max_unused, rounds_step_bytes(&c->rounds), e);
 	if (r == 0 && c->opt->recompress && !c->opt->dry_run)
-		r = recompress_choose(c->work, &c->plan, level_of(c), e);
+		r = recompress_choose(c->work, &c->plan, c->rounds.level, e);
 	return r == 0 && c->rekey.n_chosen && !c->opt->dry_run ? store_anew(c, e) : r;
-}
-
-/* ---- copying ---- */
-
-static bool must_copy(const struct compacting *c, const struct rewrite_blob *b, uint32_t *ret_i)
-{
-	uint32_t i = *ret_i = blobtab_find(&c->tab, &b->name);
-	return i != BLOBTAB_NONE && (c->tab.flags[i] & BLOB_NEEDED) &&
-	       !(c->tab.flags[i] & BLOB_HELD) && blobtab_will_do(&c->tab, i, &b->loc);
-}
-
-struct copy_job {
-	int level;
-	size_t n;
-	struct rewrite_blob v[];
-};
-
-static int copy_at_level(void *ctx, struct store *s, struct coder *c, void *arg, struct err *e)
-{
-	struct copy_job *j = arg;
-	(void)ctx;
-	return store_copy_frame(s, c, j->v, j->n, j->level, e);
-}
-
-/* In order by this thread; by all of them when it is to be compressed. */
-static int copy_frame(struct compacting *c, struct rewrite_blob *v, size_t n, struct err *e)
-{
-	bool any = false;
-	for (size_t i = 0; i < n; i++) {
-		uint32_t k;
-		v[i].wanted = must_copy(c, &v[i], &k);
-		any |= v[i].wanted;
-		if (!v[i].wanted)
-			continue;
-		c->tab.flags[k] |= BLOB_HELD;
-		c->ret->rewritten_bytes += blob_share(&v[i].loc);
-	}
-	if (!any || !c->opt->recompress)
-		return any ? store_copy_frame(c->s, &c->coder, v, n, 0, e) : 0;
-	struct copy_job *j = malloc(sizeof *j + n * sizeof *v);
-	if (j) {
-		*j = (struct copy_job){.level = level_of(c), .n = n};
-		memcpy(j->v, v, n * sizeof *v);
-	}
-	return work_submit(c->work, copy_at_level, NULL, j,
-		recompress_bytes(v[0].loc.frame_plain, level_of(c)), e);
-}
-
-static int copy_pack(struct compacting *c, const struct cpack *x, struct err *e)
-{
-	CLEANUP_FREE struct rewrite_blob *v = NULL;
-	size_t n = 0;
-	int r = store_pack_blobs(c->s, &x->id, &v, &n, e);
-	for (size_t i = 0, k; i < n && r == 0; i = k) {
-		for (k = i + 1; k < n && v[k].loc.place == v[i].loc.place; k++)
-			;
-		r = cancelled(c) ? err_set(e, E_CANCELLED, 0, "interrupted")
-				 : copy_frame(c, v + i, k - i, e);
-	}
-	return r;
-}
-
-/* What is needed of the packs of this round and lies nowhere else goes into new packs. */
-static int copy_out(struct compacting *c, struct err *e)
-{
-	struct store_stats st;
-	int r = plan_settle(&c->plan, e);
-	bool any = false;
-	for (size_t i = 0; i < c->plan.n && r == 0 && !any; i++)
-		any = c->plan.v[i].fate == PACK_NOW && c->plan.v[i].indexed;
-	if (r < 0 || !any)
-		return r;
-	r = store_begin(c->s, level_of(c), e);
-	if (r == 0 && store_lost_packs(c->s))
-		r = err_set(e, E_CORRUPT, 0, "packs are missing");
-	for (size_t i = 0, done = 0; i < c->plan.n && r == 0; i++) {
-		if (c->plan.v[i].fate != PACK_NOW || !c->plan.v[i].indexed)
-			continue;
-		r = copy_pack(c, &c->plan.v[i], e);
-		progress(c, "packs", ++done, c->ret->rewritten_bytes);
-	}
-	int drained = work_drain(c->work, r == 0 ? e : NULL);
-	r = r < 0 ? r : drained;
-	if (r == 0)
-		r = store_commit(c->s, &c->coder, e);
-	if (r < 0)
-		return r;
-	store_stats(c->s, &st);
-	c->ret->written_bytes += st.new_bytes;
-	return 0;
-}
-
-/* ---- dooming ---- */
-
-static bool is_doomed(const struct cpack *x)
-{
-	return x->fate == PACK_NOW || x->fate == PACK_LATER ||
-	       (x->fate == PACK_GOES && x->was_doomed);
-}
-
-/* Put what goes now, and what is doomed since long, under a fresh id; then away with the older lists. */
-static int doom(struct compacting *c, struct id *ret, struct err *e)
-{
-	size_t n = 0;
-	CLEANUP_FREE struct doomed_pack *v = calloc(c->plan.n + 1, sizeof *v);
-	if (!v)
-		return err_set(e, E_NOMEM, 0, "no memory for a list of packs");
-	for (size_t i = 0; i < c->plan.n; i++) {
-		struct cpack *x = &c->plan.v[i];
-		if (!is_doomed(x))
-			continue;
-		if (!x->was_doomed)
-			x->since = time(NULL);
-		x->was_doomed = true;
-		v[n++] = (struct doomed_pack){x->id, x->since};
-	}
-	int r = 0;
-	if (n)
-		r = doomed_put(c->s, v, n, ret, e);
-	for (size_t i = 0; i < c->doomed.n_objects && r == 0; i++)
-		r = doomed_remove(c->s, &c->doomed.objects[i], e);
-	if (r < 0)
-		return r;
-	doomed_free(&c->doomed);
-	if (!n)
-		return 0;
-	c->doomed.objects = malloc(sizeof *c->doomed.objects);
-	if (!c->doomed.objects)
-		return err_set(e, E_NOMEM, 0, "no memory for a list of packs");
-	c->doomed.objects[0] = *ret;
-	c->doomed.n_objects = 1;
-	return 0;
-}
-
-static bool has_not_seen(void *ctx, const struct lock_info *l)
-{
-	return !lock_has_seen(l, ctx);
-}
-
-/* Step 6. 0: nobody is in the way. E_LOCKED: somebody is, and *ret says who. */
-static int wait_for_others(struct compacting *c, const struct id *doomed, struct err *e)
-{
-	struct lock_info who;
-	const struct lock_wait wait = {.seconds = c->opt->wait_seconds, .cancel = c->opt->cancel,
-		.on_wait = c->opt->on_wait, .ctx = c->opt->ctx};
-	int r = store_locks_clear(c->s, store_held(c->s), has_not_seen, (void *)doomed, &wait, &who, e);
-	if (r == E_LOCKED)
-		lock_text(&who, c->ret->waits_for);
-	return r;
-}
-
-/* ---- removing ---- */
-
-static bool may_go(const struct compacting *c, const struct cpack *x)
-{
-	return x->fate == PACK_NOW &&
-	       (c->ret->grace == 0 || time(NULL) - x->since >= c->ret->grace);
-}
-
-/* Steps 8 and 9 for those whose grace is over. */
-static int remove_packs(struct compacting *c, struct err *e)
-{
-	struct nameset gone = {0};
-	struct reindex_stats st = {0};
-	int r = 0;
-	for (size_t i = 0; i < c->plan.n && r == 0; i++) {
-		bool known = false;
-		struct cpack *x = &c->plan.v[i];
-		if (!may_go(c, x))
-			continue;
-		/* One that was in no index object may have come into one: the next run looks at it. */
-		if (!x->indexed)
-			r = index_has_pack(store_index(c->s), &x->id, &known, e);
-		if (known) {
-			x->fate = PACK_LATER;
-			continue;
-		}
-		if (r == 0)
-			r = nameset_add_id(&gone, &x->id, e);
-	}
-	if (r == 0)
-		r = store_still_ours(c->s, e);
-	if (r == 0)
-		r = store_reindex(c->s, &gone, &st, e);
-	c->ret->written_bytes += st.written_bytes;
-	c->ret->index_objects = st.after;
-	nameset_free(&gone);
-	for (size_t i = 0; i < c->plan.n && r == 0; i++) {
-		struct cpack *x = &c->plan.v[i];
-		char key[PACK_KEY_CHARS];
-		if (!may_go(c, x))
-			continue;
-		r = store_still_ours(c->s, e);
-		if (r == 0)
-			r = object_remove(store_place(c->s), pack_object_key(&x->id, key), e);
-		if (r == 0 || r == E_NOTFOUND)
-			r = parity_remove(c->s, &x->id, e);
-		if (r < 0)
-			break;
-		x->fate = PACK_GONE;
-		c->ret->removed_packs++;
-		c->ret->removed_bytes += x->size;
-		progress(c, "packs removed", c->ret->removed_packs, c->ret->removed_bytes);
-	}
-	return r;
-}
-
-/* ---- rounds ---- */
-
-static int by_used(const void *a, const void *b)
-{
-	const struct cpack *x = *(struct cpack *const *)a, *y = *(struct cpack *const *)b;
-	return (x->used > y->used) - (x->used < y->used);
-}
-
-/* Choose what goes in this round: what is unused, then what needs the least copying, at most `limit` bytes
- * but one pack at least. When all of it is more than that, what is unused goes in a round of its own: it
- * makes room for the rest. *ret_any false: nothing is left. */
-static int next_round(struct compacting *c, uint64_t limit, bool *ret_any, struct err *e)
-{
-	CLEANUP_FREE struct cpack **order = malloc((c->plan.n + 1) * sizeof *order);
-	uint64_t all = 0, copy = 0;
-	size_t n = 0, i;
-	if (!order)
-		return err_set(e, E_NOMEM, 0, "no memory for a list of packs");
-	for (i = 0; i < c->plan.n; i++)
-		if (c->plan.v[i].fate == PACK_GOES) {
-			order[n++] = &c->plan.v[i];
-			all += c->plan.v[i].used;
-		}
-	qsort(order, n, sizeof *order, by_used);
-	for (i = 0; i < n; i++) {
-		if (order[i]->used && i && (copy + order[i]->used > limit || (!copy && all > limit)))
-			break;
-		copy += order[i]->used;
-		order[i]->fate = PACK_NOW;
-	}
-	*ret_any = n > 0;
-	return 0;
-}
-
-static bool any_may_go(const struct compacting *c)
-{
-	for (size_t i = 0; i < c->plan.n; i++)
-		if (may_go(c, &c->plan.v[i]))
-			return true;
-	return false;
-}
-
-/* One round, steps 4 to 9. *ret_more: whether another may follow. */
-static int do_round(struct compacting *c, bool *ret_more, struct err *e)
-{
-	struct id doomed;
-	struct err own = ERR_INIT;
-	uint64_t new;
-	*ret_more = false;
-	int r = copy_out(c, e);
-	if (r == 0)
-		r = doom(c, &doomed, e);
-	if (r < 0 || !any_may_go(c))
-		return r;
-	r = wait_for_others(c, &doomed, &own);
-	if (r == E_LOCKED)
-		return 0;
-	if (r < 0) {
-		*e = own;
-		return r;
-	}
-	uint64_t refreshes_news = 0;
-	r = store_refresh_news(c->s, &refreshes_news, e);
-	if (r == 0)
-		r = mark_all(&c->mark, &new, e);
-	if (r == 0 && (new || refreshes_news))
-		r = copy_out(c, e);
-	if (r == 0)
-		r = remove_packs(c, e);
-	*ret_more = r == 0;
-	return r;
 }
 
 struct left_names {
@@ -548,22 +239,6 @@ static int tidy_names(struct compacting *c, struct err *e)
 	lock_list_free(&locks);
 	free(l.v);
 	return r;
-}
-
-/* What is still doomed keeps its list; or the list goes. */
-static int finish(struct compacting *c, struct err *e)
-{
-	struct id id;
-	for (size_t i = 0; i < c->plan.n; i++) {
-		struct cpack *x = &c->plan.v[i];
-		if (!is_doomed(x))
-			continue;
-		c->ret->doomed_packs++;
-		c->ret->doomed_bytes += x->size;
-	}
-	if (c->ret->removed_packs || !c->ret->doomed_packs)
-		return doom(c, &id, e);
-	return 0;
 }
 
 static void tell_dry(struct compacting *c)
@@ -603,15 +278,8 @@ static int work(struct compacting *c, struct err *e)
 		tell_dry(c);
 		return 0;
 	}
-	bool more = true, any = false;
-	while (r == 0 && more) {
-		r = next_round(c, step_bytes(c), &any, e);
-		if (r < 0 || !any)
-			break;
-		r = do_round(c, &more, e);
-	}
-	if (r == 0)
-		r = finish(c, e);
+	c->rounds.work = c->work;
+	r = rounds_run(&c->rounds, e);
 	return r == 0 ? tidy_names(c, e) : r;
 }
 
@@ -619,6 +287,8 @@ int compact_run(struct store *s, const struct compact_options *opt, struct compa
 	struct err *e)
 {
 	struct compacting c = {.s = s, .opt = opt, .ret = ret};
+	c.rounds = (struct rounds){.s = s, .opt = opt, .ret = ret, .coder = &c.coder, .mark = &c.mark,
+		.plan = &c.plan, .doomed = &c.doomed, .level = opt->level ? opt->level : LEVEL_DEFAULT};
 	const struct lock_wait wait = {.seconds = opt->wait_seconds, .cancel = opt->cancel,
 		.on_wait = opt->on_wait, .ctx = opt->ctx};
 	*ret = (struct compact_result){0};
