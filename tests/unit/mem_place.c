@@ -40,24 +40,39 @@ static struct object *find(struct objects *o, const char *key)
 	return x;
 }
 
-/* Names right below a directory, as the local directory does it. */
+struct listed {
+	uint64_t size;
+	char name[80];
+};
+
+/* Names right below a directory, as they are now. */
+static int names_below(struct objects *o, const char *dir, struct buf *ret, struct err *e)
+{
+	size_t n = strlen(dir);
+	int r = 0;
+	LOCK_SCOPE(&o->m);
+	for (struct object *x = o->first; x && r == 0; x = x->next) {
+		struct listed l = {.size = x->data.len};
+		if (strncmp(x->key, dir, n) != 0 || x->key[n] != '/' || strchr(x->key + n + 1, '/'))
+			continue;
+		assert_true(strlen(x->key + n + 1) < sizeof l.name);
+		strcpy(l.name, x->key + n + 1);
+		r = buf_add(ret, &l, sizeof l, e);
+	}
+	return r;
+}
+
+/* The callback reads objects, and a lock's thread may renew it meanwhile: nothing is held then. */
 static int m_list(struct object_place *p, const char *dir, bool sizes, object_each fn, void *ctx,
 	struct err *e)
 {
-	struct objects *o = objects_of(p);
-	size_t n = strlen(dir);
-	int r = 0;
-	pthread_mutex_lock(&o->m);
-	for (struct object *x = o->first; x && r == 0; x = x->next) {
-		if (strncmp(x->key, dir, n) != 0 || x->key[n] != '/' || strchr(x->key + n + 1, '/'))
-			continue;
-		/* Not under the lock: the callback reads objects. */
-		uint64_t size = sizes ? x->data.len : 0;
-		pthread_mutex_unlock(&o->m);
-		r = fn(ctx, x->key + n + 1, size, e);
-		pthread_mutex_lock(&o->m);
+	CLEANUP_BUF struct buf names = BUF_INIT;
+	int r = names_below(objects_of(p), dir, &names, e);
+	for (size_t at = 0; at < names.len && r == 0; at += sizeof(struct listed)) {
+		struct listed l;
+		memcpy(&l, names.p + at, sizeof l);
+		r = fn(ctx, l.name, sizes ? l.size : 0, e);
 	}
-	pthread_mutex_unlock(&o->m);
 	return r;
 }
 
