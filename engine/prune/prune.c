@@ -306,7 +306,7 @@ struct pruning {
 	bool free; /* the world is: do it now */
 	struct region_files files;
 	struct clearing *c;
-	struct id_list ids;
+	struct row_ids ids;
 	/* To be told once it is committed. */
 	const struct prune_chunk *told[REGION_SLOTS];
 	size_t n_told;
@@ -400,7 +400,7 @@ static int add_chunk(struct prune *p, struct pruning *w, const struct prune_chun
 		.why = ch->why ? ch->why : "by hand", .who = w->who, .flags = flags};
 	r = trash_add(p->trash, &it, &parts, &id, e);
 	if (r == 0)
-		r = id_list_add(&w->ids, id, e);
+		r = row_ids_add(&w->ids, id, e);
 	if (r < 0)
 		return r;
 	for (int k = 0; k < SOURCE_KINDS; k++)
@@ -433,7 +433,7 @@ static int add_chunks(struct prune *p, struct pruning *w, const struct prune_chu
 	return trash_commit(p->trash, e);
 }
 
-int prune_set_states(struct prune *p, const struct id_list *ids, enum trash_state state,
+int prune_set_states(struct prune *p, const struct row_ids *ids, enum trash_state state,
 	struct err *e)
 {
 	int r = trash_begin(p->trash, e);
@@ -519,7 +519,7 @@ int prune_chunks(struct prune *p, const char *dimension, const struct prune_chun
 	}
 	prune_leave(p);
 	if (w) {
-		id_list_free(&w->ids);
+		row_ids_free(&w->ids);
 		free(w->c);
 	}
 	free(w);

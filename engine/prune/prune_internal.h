@@ -34,7 +34,7 @@ static inline unsigned slot_of(int32_t x, int32_t z)
 }
 
 /* Set states of many in one transaction. */
-int prune_set_states(struct prune *p, const struct id_list *ids, enum trash_state state,
+int prune_set_states(struct prune *p, const struct row_ids *ids, enum trash_state state,
 	struct err *e) MUST_CHECK;
 /* A dimension by name, looked for again when it is not known; E_NOTFOUND. */
 int prune_dimension(struct prune *p, const char *name, const struct world_dim **ret,
@@ -87,7 +87,7 @@ int region_files_make(struct prune *p, struct region_files *f, int kind, const c
 
 /* Put back items of one region; those in other states than KEPT, RESTORE_WAITS and RESTORING are passed
  * over. The session lock is held. ids are in ascending order. */
-int restore_region(struct prune *p, const struct region_key *key, const struct id_list *ids,
+int restore_region(struct prune *p, const struct region_key *key, const struct row_ids *ids,
 	const struct prune_how *how, struct err *e) MUST_CHECK;
 
 /* ---- prune_settle.c ---- */

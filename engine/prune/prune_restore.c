@@ -24,7 +24,7 @@ struct restoring {
 	struct region_files files;
 	struct going *v;
 	size_t n;
-	struct id_list old;    /* items that were made of what is replaced */
+	struct row_ids old;    /* items that were made of what is replaced */
 	struct clearing *gone; /* what they had */
 	bool begun;	       /* the world may be another one than before */
 	bool made[SOURCE_KINDS];
@@ -69,7 +69,7 @@ static int add_old(struct prune *p, struct restoring *w, const struct trash_item
 		.flags = parts_check(now, it->x, it->z, NULL) < 0 ? FLAG_DAMAGED : 0};
 	int r = trash_add(p->trash, &old, now, &id, e);
 	if (r == 0)
-		r = id_list_add(&w->old, id, e);
+		r = row_ids_add(&w->old, id, e);
 	for (int k = 0; k < SOURCE_KINDS && r == 0; k++)
 		if (now->part[k].present)
 			clearing_add(w->gone, k, slot, &now->part[k].entry);
@@ -124,7 +124,7 @@ static int consider(struct prune *p, struct restoring *w, struct going *g, bool 
 	return r;
 }
 
-static int choose_all(struct prune *p, struct restoring *w, const struct id_list *ids, struct err *e)
+static int choose_all(struct prune *p, struct restoring *w, const struct row_ids *ids, struct err *e)
 {
 	int r = 0;
 	/* The newest version of a chunk is the one that goes. */
@@ -147,7 +147,7 @@ static int choose_all(struct prune *p, struct restoring *w, const struct id_list
 	return r;
 }
 
-static int choose(struct prune *p, struct restoring *w, const struct id_list *ids, struct err *e)
+static int choose(struct prune *p, struct restoring *w, const struct row_ids *ids, struct err *e)
 {
 	int r = trash_begin(p->trash, e);
 	if (r < 0)
@@ -271,7 +271,7 @@ static void restoring_free(struct restoring *w)
 	for (size_t i = 0; i < w->n; i++)
 		trash_item_free(&w->v[i].item);
 	free(w->v);
-	id_list_free(&w->old);
+	row_ids_free(&w->old);
 	free(w->gone);
 	free(w);
 }
@@ -291,7 +291,7 @@ static int restore_chosen(struct prune *p, struct restoring *w, struct err *e)
 	return r;
 }
 
-int restore_region(struct prune *p, const struct region_key *key, const struct id_list *ids,
+int restore_region(struct prune *p, const struct region_key *key, const struct row_ids *ids,
 	const struct prune_how *how, struct err *e)
 {
 	struct restoring *w = calloc(1, sizeof *w);
@@ -322,7 +322,7 @@ int restore_region(struct prune *p, const struct region_key *key, const struct i
 
 struct region_group {
 	struct region_key key;
-	struct id_list ids;
+	struct row_ids ids;
 };
 struct region_groups {
 	struct region_group *v;
@@ -333,7 +333,7 @@ static void groups_free(struct region_groups *g)
 {
 	for (size_t i = 0; i < g->n; i++) {
 		region_key_free(&g->v[i].key);
-		id_list_free(&g->v[i].ids);
+		row_ids_free(&g->v[i].ids);
 	}
 	free(g->v);
 	*g = (struct region_groups){0};
@@ -359,7 +359,7 @@ static int groups_add(struct region_groups *g, const struct trash_item *it, stru
 {
 	struct region_group *to = find_group(g, it);
 	if (to)
-		return id_list_add(&to->ids, it->id, e);
+		return row_ids_add(&to->ids, it->id, e);
 	if (g->n == g->cap) {
 		size_t cap = g->cap ? 2 * g->cap : 16;
 		struct region_group *v = realloc(g->v, cap * sizeof *v);
@@ -376,7 +376,7 @@ static int groups_add(struct region_groups *g, const struct trash_item *it, stru
 		return prune_no_memory(e);
 	}
 	g->n++;
-	return id_list_add(&to->ids, it->id, e);
+	return row_ids_add(&to->ids, it->id, e);
 }
 
 static int by_id(const void *a, const void *b)
@@ -452,7 +452,7 @@ static int restore_groups(struct prune *p, struct region_groups *g, const struct
 {
 	int r = 0;
 	for (size_t i = 0; i < g->n && r == 0; i++) {
-		struct id_list *l = &g->v[i].ids;
+		struct row_ids *l = &g->v[i].ids;
 		qsort(l->v, l->n, sizeof *l->v, by_id);
 		r = prune_cancelled(p) ? err_set(e, E_CANCELLED, 0, "interrupted")
 				       : restore_region(p, &g->v[i].key, l, how, e);
@@ -533,7 +533,7 @@ int prune_put(struct prune *p, const char *dimension, int32_t x, int32_t z,
 	const struct chunk_parts *parts, const char *why, const struct prune_how *how,
 	struct prune_result *ret, struct err *e)
 {
-	CLEANUP_IDS struct id_list ids = {0};
+	CLEANUP_ROW_IDS struct row_ids ids = {0};
 	CLEANUP_KEY struct region_key key = {.rx = x >> 5, .rz = z >> 5};
 	const struct world_dim *dim;
 	bool is_free = false;
@@ -559,7 +559,7 @@ int prune_put(struct prune *p, const char *dimension, int32_t x, int32_t z,
 		r = add_put(p, &it, parts, &id, e);
 	}
 	if (r == 0 && is_free) {
-		r = id_list_add(&ids, id, e);
+		r = row_ids_add(&ids, id, e);
 		if (r == 0)
 			r = restore_region(p, &key, &ids, how, e);
 	} else if (r == 0) {

@@ -8,10 +8,10 @@
 
 struct settling {
 	const struct region_key *key;
-	const struct id_list *ids;
+	const struct row_ids *ids;
 	struct region_files files;
 	struct clearing *c;
-	struct id_list done; /* what goes on to KEPT */
+	struct row_ids done; /* what goes on to KEPT */
 };
 
 /* ---- PRUNING ---- */
@@ -51,7 +51,7 @@ static int settle_item(struct prune *p, struct settling *w, int64_t id, struct e
 	if (r == E_CORRUPT) {
 		log_say(&p->log, LOG_ERROR, "chunk %d, %d of %s: pruning it was interrupted, and it stays "
 			"as it is in the world: %s", it.x, it.z, it.dimension, why.msg);
-		return id_list_add(&w->done, id, e);
+		return row_ids_add(&w->done, id, e);
 	}
 	if (r < 0 && e)
 		*e = why;
@@ -59,7 +59,7 @@ static int settle_item(struct prune *p, struct settling *w, int64_t id, struct e
 	if (r == 0)
 		r = region_files_read(&w->files, slot, &now, e);
 	if (r == 0)
-		r = id_list_add(&w->done, id, e);
+		r = row_ids_add(&w->done, id, e);
 	if (r < 0)
 		return r;
 	int first = first_part(&rec);
@@ -98,7 +98,7 @@ static int note_files(struct prune *p, struct settling *w, struct err *e)
 	return trash_commit(p->trash, e);
 }
 
-static int settle_pruning(struct prune *p, const struct region_key *key, const struct id_list *ids,
+static int settle_pruning(struct prune *p, const struct region_key *key, const struct row_ids *ids,
 	struct err *e)
 {
 	struct settling w = {.key = key, .ids = ids, .c = calloc(1, sizeof *w.c)};
@@ -116,14 +116,14 @@ static int settle_pruning(struct prune *p, const struct region_key *key, const s
 		log_say(&p->log, LOG_INFO, "settled %zu chunks of r.%d.%d that an interrupted run left "
 					   "half pruned", ids->n, key->rx, key->rz);
 	region_files_close(&w.files);
-	id_list_free(&w.done);
+	row_ids_free(&w.done);
 	free(w.c);
 	return r;
 }
 
 /* ---- the next region with something to do ---- */
 
-typedef int (*settle_fn)(struct prune *p, const struct region_key *key, const struct id_list *ids,
+typedef int (*settle_fn)(struct prune *p, const struct region_key *key, const struct row_ids *ids,
 	struct err *e);
 
 /* Does a failure say something about one region only? */
@@ -137,7 +137,7 @@ static bool is_of_region(int r)
 static int for_regions(struct prune *p, enum trash_state state, settle_fn fn, bool go_on,
 	struct err *e)
 {
-	CLEANUP_IDS struct id_list ids = {0};
+	CLEANUP_ROW_IDS struct row_ids ids = {0};
 	CLEANUP_KEY struct region_key after = {0};
 	struct err first = ERR_INIT;
 	int64_t last = -1;
@@ -176,7 +176,7 @@ static int for_regions(struct prune *p, enum trash_state state, settle_fn fn, bo
 	return first.code;
 }
 
-static int settle_restoring(struct prune *p, const struct region_key *key, const struct id_list *ids,
+static int settle_restoring(struct prune *p, const struct region_key *key, const struct row_ids *ids,
 	struct err *e)
 {
 	struct prune_how how = {0};
@@ -238,7 +238,7 @@ static int fill_intent(struct prune *p, struct settling *w, int64_t id, struct e
 	if (r == 0)
 		r = trash_fill(p->trash, id, &parts, e);
 	if (r == 0)
-		r = id_list_add(&w->done, id, e);
+		r = row_ids_add(&w->done, id, e);
 	for (int k = 0; k < SOURCE_KINDS && r == 0; k++)
 		if (parts.part[k].present)
 			clearing_add(w->c, k, slot, &parts.part[k].entry);
@@ -263,7 +263,7 @@ static int fill_intents(struct prune *p, struct settling *w, struct err *e)
 	return trash_commit(p->trash, e);
 }
 
-static void tell_done(struct prune *p, const struct id_list *ids)
+static void tell_done(struct prune *p, const struct row_ids *ids)
 {
 	for (size_t i = 0; i < ids->n; i++) {
 		struct trash_item it;
@@ -274,7 +274,7 @@ static void tell_done(struct prune *p, const struct id_list *ids)
 	}
 }
 
-static int apply_pruning(struct prune *p, const struct region_key *key, const struct id_list *ids,
+static int apply_pruning(struct prune *p, const struct region_key *key, const struct row_ids *ids,
 	struct err *e)
 {
 	struct settling w = {.key = key, .ids = ids, .c = calloc(1, sizeof *w.c)};
@@ -289,12 +289,12 @@ static int apply_pruning(struct prune *p, const struct region_key *key, const st
 	if (r == 0)
 		tell_done(p, &w.done);
 	region_files_close(&w.files);
-	id_list_free(&w.done);
+	row_ids_free(&w.done);
 	free(w.c);
 	return r;
 }
 
-static int apply_restoring(struct prune *p, const struct region_key *key, const struct id_list *ids,
+static int apply_restoring(struct prune *p, const struct region_key *key, const struct row_ids *ids,
 	struct err *e)
 {
 	struct prune_how how = {0};

@@ -59,14 +59,14 @@ int trash_drop_waiting(struct trash *t, const char *dimension, int32_t x, int32_
 int trash_drop_copies(struct trash *t, const char *dimension, int32_t x, int32_t z,
 	struct err *e) MUST_CHECK;
 
-/* A list of ids. */
-struct id_list {
+/* Ids of rows. */
+struct row_ids {
 	int64_t *v;
 	size_t n, cap;
 };
-int id_list_add(struct id_list *l, int64_t id, struct err *e) MUST_CHECK;
-void id_list_free(struct id_list *l);
-#define CLEANUP_IDS __attribute__((cleanup(id_list_free)))
+int row_ids_add(struct row_ids *l, int64_t id, struct err *e) MUST_CHECK;
+void row_ids_free(struct row_ids *l);
+#define CLEANUP_ROW_IDS __attribute__((cleanup(row_ids_free)))
 
 /* A region of a dimension's folder. */
 struct region_key {
@@ -78,7 +78,7 @@ void region_key_free(struct region_key *k);
 /* The first region behind `after` (all zero: of all) that has items in this state, and these items, oldest
  * first. *ret->folder is NULL when there is none. */
 int trash_first_region(struct trash *t, enum trash_state state, const struct region_key *after,
-	struct region_key *ret, struct id_list *ids, struct err *e) MUST_CHECK;
+	struct region_key *ret, struct row_ids *ids, struct err *e) MUST_CHECK;
 int trash_count(struct trash *t, unsigned states, uint64_t *ret, struct err *e) MUST_CHECK;
 
 /* A region file that was removed when its last chunk went. */

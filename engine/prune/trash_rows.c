@@ -28,7 +28,7 @@ void trash_rollback(struct trash *t)
 	pthread_mutex_unlock(&t->m);
 }
 
-int id_list_add(struct id_list *l, int64_t id, struct err *e)
+int row_ids_add(struct row_ids *l, int64_t id, struct err *e)
 {
 	if (l->n == l->cap) {
 		size_t cap = l->cap ? 2 * l->cap : 64;
@@ -42,10 +42,10 @@ int id_list_add(struct id_list *l, int64_t id, struct err *e)
 	return 0;
 }
 
-void id_list_free(struct id_list *l)
+void row_ids_free(struct row_ids *l)
 {
 	free(l->v);
-	*l = (struct id_list){0};
+	*l = (struct row_ids){0};
 }
 
 void region_key_free(struct region_key *k)
@@ -359,7 +359,7 @@ int trash_matches(struct trash *t, int64_t id, const struct chunk_parts *parts, 
 /* ---- lists ---- */
 
 int trash_first_region(struct trash *t, enum trash_state state, const struct region_key *after,
-	struct region_key *ret, struct id_list *ids, struct err *e)
+	struct region_key *ret, struct row_ids *ids, struct err *e)
 {
 	struct db_stmt *s;
 	*ret = (struct region_key){0};
@@ -394,7 +394,7 @@ int trash_first_region(struct trash *t, enum trash_state state, const struct reg
 	db_bind_text(s, 2, ret->folder);
 	db_bind_int(s, 3, ret->rx);
 	db_bind_int(s, 4, ret->rz);
-	while ((r = db_step(s, e)) == 1 && (r = id_list_add(ids, db_int(s, 0), e)) == 0)
+	while ((r = db_step(s, e)) == 1 && (r = row_ids_add(ids, db_int(s, 0), e)) == 0)
 		;
 	db_reset(s);
 	return r;

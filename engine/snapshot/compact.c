@@ -9,6 +9,7 @@
 #include "engine/snapshot/compact_rekey.h"
 #include "engine/snapshot/compact_rounds.h"
 #include "engine/snapshot/forgotten.h"
+#include "engine/store/id_list.h"
 
 #define LEVEL_DEFAULT 6
 #define MAX_UNUSED_DEFAULT 10
@@ -206,30 +207,13 @@ static int choose(struct compacting *c, struct err *e)
 	return r == 0 && c->rekey.n_chosen && !c->opt->dry_run ? store_anew(c, e) : r;
 }
 
-struct left_names {
-	struct id *v;
-	size_t n;
-};
-
-static int note_name(void *ctx, const struct id *id, uint64_t size, struct err *e)
-{
-	struct left_names *l = ctx;
-	struct id *v = realloc(l->v, (l->n + 1) * sizeof *v);
-	(void)size;
-	if (!v)
-		return err_set(e, E_NOMEM, 0, "no memory for a list of names");
-	l->v = v;
-	v[l->n++] = *id;
-	return 0;
-}
-
 /* Names that a snapshot was about to take when it was killed. Its lock was there before the name, and is there as
  * long as it lives: when nobody holds one now, nobody is about to take what was listed before. */
 static int tidy_names(struct compacting *c, struct err *e)
 {
-	struct left_names l = {0};
+	CLEANUP_ID_LIST struct id_list l = {0};
 	struct lock_list locks = {0};
-	int r = store_object_list(c->s, "names", note_name, &l, e);
+	int r = store_object_list(c->s, "names", id_list_collect, &l, e);
 	if (r == 0 && l.n)
 		r = lock_list_load(&locks, c->s, e);
 	for (size_t i = 0; i < l.n && r == 0 && locks.n == 1; i++) { /* ours */
@@ -237,7 +221,6 @@ static int tidy_names(struct compacting *c, struct err *e)
 		r = r == E_NOTFOUND ? 0 : r;
 	}
 	lock_list_free(&locks);
-	free(l.v);
 	return r;
 }
 

@@ -151,24 +151,17 @@ static int doom(struct rounds *c, struct id *ret, struct err *e)
 	int r = 0;
 	if (n)
 		r = doomed_put(c->s, v, n, ret, e);
-	for (size_t i = 0; i < c->doomed->n_objects && r == 0; i++)
-		r = doomed_remove(c->s, &c->doomed->objects[i], e);
+	for (size_t i = 0; i < c->doomed->objects.n && r == 0; i++)
+		r = doomed_remove(c->s, &c->doomed->objects.v[i], e);
 	if (r < 0)
 		return r;
 	doomed_free(c->doomed);
-	if (!n)
-		return 0;
-	c->doomed->objects = malloc(sizeof *c->doomed->objects);
-	if (!c->doomed->objects)
-		return err_set(e, E_NOMEM, 0, "no memory for a list of packs");
-	c->doomed->objects[0] = *ret;
-	c->doomed->n_objects = 1;
-	return 0;
+	return n ? id_list_add(&c->doomed->objects, ret, e) : 0;
 }
 
 static bool has_not_seen(void *ctx, const struct lock_info *l)
 {
-	return !lock_has_seen(l, ctx);
+	return !id_list_has(&l->seen, ctx);
 }
 
 /* Step 6. 0: nobody is in the way. E_LOCKED: somebody is, and *ret says who. */

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "engine/base/cleanup.h"
+#include "engine/store/id_list.h"
 #include "engine/store/nameset.h"
 
 #define VERSION 1
@@ -73,25 +74,8 @@ static int remove_object(struct store *s, const char *kind, const struct id *id,
 struct loading {
 	struct store *s;
 	struct forgotten_list *l;
-	struct id_list {
-		struct id *v;
-		size_t n;
-	} ids;	     /* of all objects; after load() without those that are snapshots still, or foreign */
+	struct id_list ids; /* of all objects; after load() without those that are snapshots still, or foreign */
 };
-
-static int add_id(void *ctx, const struct id *id, uint64_t size, struct err *e)
-{
-	struct id_list *l = ctx;
-	(void)size;
-	if ((l->n & (l->n - 1)) == 0) {
-		struct id *v = realloc(l->v, (l->n ? 2 * l->n : 1) * sizeof *v);
-		if (!v)
-			return err_set(e, E_NOMEM, 0, "no memory for a list of objects");
-		l->v = v;
-	}
-	l->v[l->n++] = *id;
-	return 0;
-}
 
 /* *ret_skip: it is a snapshot still, or nothing that this version may remove. */
 static int load_listed(struct loading *ld, const struct id *id, bool *ret_skip, struct err *e)
@@ -126,7 +110,7 @@ static int load(struct loading *ld, struct err *e)
 {
 	struct forgotten_list *l = ld->l;
 	*l = (struct forgotten_list){0};
-	int r = store_object_list(ld->s, FORGOTTEN, add_id, &ld->ids, e);
+	int r = store_object_list(ld->s, FORGOTTEN, id_list_collect, &ld->ids, e);
 	if (r == 0 && ld->ids.n && !(l->v = calloc(ld->ids.n, sizeof *l->v)))
 		r = err_set(e, E_NOMEM, 0, "no memory for forgotten snapshots");
 	size_t n = 0;
@@ -148,7 +132,7 @@ int forgotten_load(struct forgotten_list *l, struct store *s, struct err *e)
 {
 	struct loading ld = {.s = s, .l = l};
 	int r = load(&ld, e);
-	free(ld.ids.v);
+	id_list_free(&ld.ids);
 	return r;
 }
 
@@ -347,7 +331,7 @@ static int put_mark(struct store *s, const struct past *p, struct err *e)
 static int load_marks(struct past *p, struct store *s, struct id_list *ids, struct err *e)
 {
 	size_t n = 0;
-	int r = store_object_list(s, MARKS, add_id, ids, e);
+	int r = store_object_list(s, MARKS, id_list_collect, ids, e);
 	for (size_t i = 0; i < ids->n && r == 0; i++) {
 		CLEANUP_BUF struct buf b = BUF_INIT;
 		struct err own = ERR_INIT;
@@ -393,7 +377,7 @@ int past_load(struct past *p, struct store *s, struct err *e)
 	}
 	if (r == 0)
 		r = load_marks(p, s, &ids, e);
-	free(ids.v);
+	id_list_free(&ids);
 	if (r < 0)
 		past_free(p);
 	else
@@ -438,7 +422,7 @@ int past_add(struct store *s, const struct past_one *v, size_t n, struct err *e)
 	}
 	if (r == 0)
 		r = remove_all(s, MARKS, &marks, e);
-	free(marks.v);
+	id_list_free(&marks);
 	past_free(&p);
 	return r;
 }
@@ -465,8 +449,8 @@ int forgotten_release(struct store *s, size_t *ret_n, struct err *e)
 	*ret_n = l.n;
 	forgotten_free(&l);
 	past_free(&p);
-	free(marks.v);
-	free(ld.ids.v);
+	id_list_free(&marks);
+	id_list_free(&ld.ids);
 	return r < 0 ? err_wrap(e, "release forgotten snapshots") : 0;
 }
 

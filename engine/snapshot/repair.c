@@ -6,6 +6,7 @@
 
 #include "engine/base/cleanup.h"
 #include "engine/snapshot/forgotten.h"
+#include "engine/store/id_list.h"
 #include "engine/store/lost.h"
 #include "engine/store/parity.h"
 #include "engine/store/salvage.h"
@@ -80,24 +81,6 @@ static int look(struct run *w, bool all, struct check_result *ret, struct err *e
 
 /* ---- parity ---- */
 
-struct packs {
-	struct run *w;
-	struct id *v;
-	size_t n;
-};
-
-static int add_pack(void *ctx, const struct id *id, uint64_t size, struct err *e)
-{
-	struct packs *l = ctx;
-	struct id *v = realloc(l->v, (l->n + 1) * sizeof *v);
-	(void)size;
-	if (!v)
-		return err_set(e, E_NOMEM, 0, "no memory for the list of packs");
-	l->v = v;
-	v[l->n++] = *id;
-	return 0;
-}
-
 static int restore_pack(struct run *w, const struct id *pack, struct err *e)
 {
 	struct parity_result pr;
@@ -116,8 +99,8 @@ static int restore_pack(struct run *w, const struct id *pack, struct err *e)
 
 static int restore_packs(struct run *w, struct err *e)
 {
-	struct packs l = {.w = w};
-	int r = parity_list(w->s, add_pack, &l, e);
+	CLEANUP_ID_LIST struct id_list l = {0};
+	int r = parity_list(w->s, id_list_collect, &l, e);
 	for (size_t i = 0; i < l.n && r == 0; i++)
 		r = w->opt->check.cancel && *w->opt->check.cancel
 			    ? err_set(e, E_CANCELLED, 0, "interrupted")
@@ -125,7 +108,6 @@ static int restore_packs(struct run *w, struct err *e)
 	/* Packs that were cut off may have been left out of the index. */
 	if (r == 0 && w->ret->parity_packs)
 		r = store_refresh(w->s, e);
-	free(l.v);
 	return r;
 }
 
@@ -133,8 +115,7 @@ static int restore_packs(struct run *w, struct err *e)
 
 struct asides {
 	struct run *w;
-	struct id *v;
-	size_t n;
+	struct id_list ids;
 };
 
 static int try_snapshot(void *ctx, const struct id *id, uint64_t size, struct err *e)
@@ -151,12 +132,7 @@ static int try_snapshot(void *ctx, const struct id *id, uint64_t size, struct er
 	/* Of another version is not damaged. */
 	if (r != E_CORRUPT)
 		return 0;
-	struct id *v = realloc(a->v, (a->n + 1) * sizeof *v);
-	if (!v)
-		return err_set(e, E_NOMEM, 0, "no memory for damaged snapshots");
-	a->v = v;
-	v[a->n++] = *id;
-	return 0;
+	return id_list_add(&a->ids, id, e);
 }
 
 /* Nobody can read it, but somebody may want to try: the bytes stay. */
@@ -189,9 +165,9 @@ static int put_all_aside(struct run *w, struct err *e)
 {
 	struct asides a = {.w = w};
 	int r = store_object_list(w->s, SNAPSHOT_KIND, try_snapshot, &a, e);
-	for (size_t i = 0; i < a.n && r == 0; i++)
-		r = put_aside(w, &a.v[i], e);
-	free(a.v);
+	for (size_t i = 0; i < a.ids.n && r == 0; i++)
+		r = put_aside(w, &a.ids.v[i], e);
+	id_list_free(&a.ids);
 	return r;
 }
 

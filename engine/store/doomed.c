@@ -74,12 +74,7 @@ static int load_one(void *ctx, const struct id *id, uint64_t size, struct err *e
 			*e = own;
 		return r;
 	}
-	struct id *v = realloc(d->objects, (d->n_objects + 1) * sizeof *v);
-	if (!v)
-		return err_set(e, E_NOMEM, 0, "no memory for doomed packs");
-	d->objects = v;
-	v[d->n_objects++] = *id;
-	return 0;
+	return id_list_add(&d->objects, id, e);
 }
 
 int doomed_load(struct doomed *d, struct store *s, struct err *e)
@@ -95,7 +90,7 @@ int doomed_load(struct doomed *d, struct store *s, struct err *e)
 void doomed_free(struct doomed *d)
 {
 	free(d->v);
-	free(d->objects);
+	id_list_free(&d->objects);
 	nameset_free(&d->packs);
 	*d = (struct doomed){0};
 }

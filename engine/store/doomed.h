@@ -5,6 +5,7 @@
 #ifndef MCFS_STORE_DOOMED_H
 #define MCFS_STORE_DOOMED_H
 
+#include "engine/store/id_list.h"
 #include "engine/store/nameset.h"
 #include "engine/store/store.h"
 
@@ -16,8 +17,7 @@ struct doomed_pack {
 struct doomed {
 	struct doomed_pack *v; /* each pack once, with its oldest time */
 	size_t n;
-	struct id *objects; /* that say so */
-	size_t n_objects;
+	struct id_list objects; /* that say so */
 	struct nameset packs; /* ids */
 };
 

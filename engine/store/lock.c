@@ -60,9 +60,9 @@ static int put_info(const struct lock_info *l, struct buf *b, struct err *e)
 	if (r == 0)
 		r = put_var(b, l->start, e);
 	if (r == 0)
-		r = put_var(b, l->n_seen, e);
-	for (size_t i = 0; i < l->n_seen && r == 0; i++)
-		r = buf_add(b, l->seen[i].b, ID_BYTES, e);
+		r = put_var(b, l->seen.n, e);
+	for (size_t i = 0; i < l->seen.n && r == 0; i++)
+		r = buf_add(b, l->seen.v[i].b, ID_BYTES, e);
 	return r;
 }
 
@@ -99,20 +99,14 @@ static int get_info(struct span s, struct lock_info *l, struct err *e)
 	l->pid_ns = rd_var(&r);
 	l->start = rd_var(&r);
 	uint64_t n = rd_count(&r, ID_BYTES);
-	l->seen = calloc((size_t)n + 1, sizeof *l->seen);
-	if (!l->seen)
-		return err_set(e, E_NOMEM, 0, "no memory for a lock");
-	for (uint64_t i = 0; i < n; i++)
-		get_id(&r, &l->seen[l->n_seen++]);
+	for (uint64_t i = 0; i < n; i++) {
+		struct id id = {{0}};
+		get_id(&r, &id);
+		int rc = id_list_add(&l->seen, &id, e);
+		if (rc < 0)
+			return rc;
+	}
 	return rd_done(&r, "a lock", e);
-}
-
-bool lock_has_seen(const struct lock_info *l, const struct id *doomed)
-{
-	for (size_t i = 0; i < l->n_seen; i++)
-		if (memcmp(l->seen[i].b, doomed->b, ID_BYTES) == 0)
-			return true;
-	return false;
 }
 
 char *lock_text(const struct lock_info *l, char out[LOCK_TEXT_CHARS])
@@ -204,7 +198,7 @@ static bool is_gone(const struct lock_info *l)
 void lock_list_free(struct lock_list *l)
 {
 	for (size_t i = 0; i < l->n; i++)
-		free(l->v[i].seen);
+		id_list_free(&l->v[i].seen);
 	free(l->v);
 	*l = (struct lock_list){0};
 }
@@ -234,11 +228,11 @@ static int list_one(void *ctx, const struct id *id, uint64_t size, struct err *e
 		return 0;
 	}
 	if (r == E_CORRUPT || r == E_UNSUPPORTED) {
-		free(info.seen);
+		id_list_free(&info.seen);
 		info = (struct lock_info){.object = *id, .holder = *id, .mode = LOCK_EXCLUSIVE,
 			.unknown = true, .interval_ms = LOCK_INTERVAL_MS};
 	} else if (r < 0) {
-		free(info.seen);
+		id_list_free(&info.seen);
 		if (e)
 			*e = own;
 		return r;
@@ -246,7 +240,7 @@ static int list_one(void *ctx, const struct id *id, uint64_t size, struct err *e
 	if ((l->n & (l->n - 1)) == 0) {
 		struct lock_info *v = realloc(l->v, (l->n ? 2 * l->n : 1) * sizeof *v);
 		if (!v) {
-			free(info.seen);
+			id_list_free(&info.seen);
 			return err_set(e, E_NOMEM, 0, "no memory for locks");
 		}
 		l->v = v;
@@ -362,7 +356,7 @@ void store_lock_release(struct store_lock *l)
 			own.msg);
 	pthread_cond_destroy(&l->stop_cond);
 	pthread_mutex_destroy(&l->m);
-	free(l->info.seen);
+	id_list_free(&l->info.seen);
 	free(l);
 }
 
@@ -382,19 +376,13 @@ int store_lock_check(struct store_lock *l, struct err *e)
 		"relied on may be gone: run it again");
 }
 
-int store_lock_saw(struct store_lock *l, const struct id *doomed, size_t n, struct err *e)
+int store_lock_saw(struct store_lock *l, const struct id_list *doomed, struct err *e)
 {
 	LOCK_SCOPE(&l->m);
-	struct id *v = n ? malloc(n * sizeof *v) : NULL;
-	if (!n)
-		return 0;
-	if (!v)
-		return err_set(e, E_NOMEM, 0, "no memory for a lock");
-	memcpy(v, doomed, n * sizeof *v);
-	free(l->info.seen);
-	l->info.seen = v;
-	l->info.n_seen = n;
-	return renew(l, e);
+	int r = 0;
+	for (size_t i = 0; i < doomed->n && r == 0; i++)
+		r = id_list_add(&l->info.seen, &doomed->v[i], e);
+	return r < 0 || doomed->n == 0 ? r : renew(l, e);
 }
 
 static bool is_exclusive(void *ctx, const struct lock_info *l)
@@ -455,8 +443,7 @@ struct watched {
 struct watch {
 	struct watched *v;
 	size_t n;
-	struct id *told; /* holders that were named */
-	size_t n_told;
+	struct id_list told; /* holders that were named */
 };
 
 static int watch_since(struct watch *w, const struct id *object, int64_t now, int64_t *ret,
@@ -478,14 +465,8 @@ static int watch_since(struct watch *w, const struct id *object, int64_t now, in
 
 static void tell(struct watch *w, const struct lock_wait *wait, const struct lock_info *l)
 {
-	for (size_t i = 0; i < w->n_told; i++)
-		if (memcmp(&w->told[i], &l->holder, sizeof l->holder) == 0)
-			return;
-	struct id *v = realloc(w->told, (w->n_told + 1) * sizeof *v);
-	if (!v)
+	if (id_list_has(&w->told, &l->holder) || id_list_add(&w->told, &l->holder, NULL) < 0)
 		return;
-	w->told = v;
-	v[w->n_told++] = l->holder;
 	if (wait && wait->on_wait)
 		wait->on_wait(wait->ctx, l);
 }
@@ -524,8 +505,7 @@ static int look(struct store *s, const struct store_lock *own, lock_filter in_th
 		}
 		if ((*ret_left)++ == 0) {
 			*ret_holder = *x;
-			ret_holder->seen = NULL;
-			ret_holder->n_seen = 0;
+			ret_holder->seen = (struct id_list){0};
 		}
 		*ret_doubt |= dead || looks_dead(x);
 		tell(w, wait, x);
@@ -563,7 +543,7 @@ int store_locks_clear(struct store *s, const struct store_lock *own, lock_filter
 		nanosleep(&(struct timespec){0, (long)ms * 1000000}, NULL);
 	}
 	free(w.v);
-	free(w.told);
+	id_list_free(&w.told);
 	return r;
 }
 

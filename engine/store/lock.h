@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdbool.h>
 
+#include "engine/store/id_list.h"
 #include "engine/store/store.h"
 
 #define LOCK_INTERVAL_MS 60000
@@ -30,10 +31,8 @@ struct lock_info {
 	uint64_t interval_ms;
 	struct id boot;
 	uint64_t pid_ns, start;
-	struct id *seen; /* doomed objects that it knew of when it began */
-	size_t n_seen;
+	struct id_list seen; /* doomed objects that it knew of when it began */
 };
-bool lock_has_seen(const struct lock_info *l, const struct id *doomed);
 /* "host, process 123, since 2026-11-22 02:00:00 (snapshot)" */
 #define LOCK_TEXT_CHARS 200
 char *lock_text(const struct lock_info *l, char out[LOCK_TEXT_CHARS]);
@@ -63,8 +62,7 @@ struct lock_wait {
 int store_lock_take(struct store *s, enum lock_mode mode, const char *what,
 	const struct lock_wait *wait, struct store_lock **ret, struct err *e) MUST_CHECK;
 /* Tell others which doomed objects were seen; writers, once, at their begin. */
-int store_lock_saw(struct store_lock *l, const struct id *doomed, size_t n,
-	struct err *e) MUST_CHECK;
+int store_lock_saw(struct store_lock *l, const struct id_list *doomed, struct err *e) MUST_CHECK;
 /* E_LOCKED when somebody took this holder for dead and broke the lock. */
 int store_lock_check(struct store_lock *l, struct err *e) MUST_CHECK;
 /* NULL is fine. */

@@ -6,6 +6,7 @@
 
 #include "engine/base/cleanup.h"
 #include "engine/base/wire.h"
+#include "engine/store/id_list.h"
 #include "engine/store/store_internal.h"
 
 #define KIND "lost"
@@ -15,8 +16,7 @@
 struct loading {
 	struct store *s;
 	struct nameset *set;
-	struct id *ids; /* of all lists, or NULL: not wanted */
-	size_t n_ids;
+	struct id_list ids; /* of all lists */
 };
 
 static int read_list(struct span s, struct nameset *set, struct err *e)
@@ -54,19 +54,14 @@ static int load_one(void *ctx, const struct id *id, uint64_t size, struct err *e
 		*e = own;
 		return r;
 	}
-	struct id *v = realloc(ld->ids, (ld->n_ids + 1) * sizeof *v);
-	if (!v)
-		return err_set(e, E_NOMEM, 0, "no memory for lost blobs");
-	ld->ids = v;
-	v[ld->n_ids++] = *id;
-	return 0;
+	return id_list_add(&ld->ids, id, e);
 }
 
 int lost_load(struct store *s, struct nameset *set, struct err *e)
 {
 	struct loading ld = {.s = s, .set = set};
 	int r = store_object_list(s, KIND, load_one, &ld, e);
-	free(ld.ids);
+	id_list_free(&ld.ids);
 	return r;
 }
 
@@ -118,8 +113,8 @@ static int put_all(struct store *s, const struct name *v, size_t n, struct err *
 
 int lost_put(struct store *s, const struct nameset *set, struct err *e)
 {
-	struct name *v;
-	size_t n;
+	struct name *v = NULL;
+	size_t n = 0;
 	int r = select_names(s, set, false, &v, &n, e);
 	if (r < 0)
 		return r;
@@ -138,16 +133,16 @@ int lost_tidy(struct store *s, struct err *e)
 	if (r == 0)
 		r = select_names(s, &set, true, &v, &n, e);
 	/* One list, and nothing came back: as it should be. */
-	if (r == 0 && !(ld.n_ids <= 1 && n == set.n)) {
+	if (r == 0 && !(ld.ids.n <= 1 && n == set.n)) {
 		r = put_all(s, v, n, e);
-		for (size_t i = 0; i < ld.n_ids && r == 0; i++) {
-			r = store_object_remove(s, KIND, &ld.ids[i], e);
+		for (size_t i = 0; i < ld.ids.n && r == 0; i++) {
+			r = store_object_remove(s, KIND, &ld.ids.v[i], e);
 			if (r == E_NOTFOUND)
 				r = 0;
 		}
 	}
 	free(v);
-	free(ld.ids);
+	id_list_free(&ld.ids);
 	nameset_free(&set);
 	return r;
 }

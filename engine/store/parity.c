@@ -8,6 +8,7 @@
 #include "engine/base/cleanup.h"
 #include "engine/base/wire.h"
 #include "engine/codec/rs.h"
+#include "engine/store/id_list.h"
 #include "engine/store/pack.h"
 #include "engine/store/store_internal.h"
 
@@ -317,31 +318,12 @@ int parity_list(struct store *s, store_object_each fn, void *ctx, struct err *e)
 	return r;
 }
 
-struct ids {
-	struct id *v;
-	size_t n;
-};
-
-static int add_id(void *ctx, const struct id *id, uint64_t size, struct err *e)
-{
-	struct ids *l = ctx;
-	(void)size;
-	if ((l->n & (l->n - 1)) == 0) {
-		struct id *v = realloc(l->v, (l->n ? 2 * l->n : 1) * sizeof *v);
-		if (!v)
-			return err_set(e, E_NOMEM, 0, "no memory for the list of packs");
-		l->v = v;
-	}
-	l->v[l->n++] = *id;
-	return 0;
-}
-
 static int make_missing(struct store *s, unsigned percent, parity_progress fn, void *ctx,
 	uint64_t *ret_made, struct err *e)
 {
-	struct ids l = {0};
+	CLEANUP_ID_LIST struct id_list l = {0};
 	bool sound;
-	int r = index_each_pack(s->index, add_id, &l, e);
+	int r = index_each_pack(s->index, id_list_collect, &l, e);
 	for (size_t i = 0; i < l.n && r == 0; i++) {
 		r = parity_sound(s, &l.v[i], percent, &sound, e);
 		if (r == 0 && !sound) {
@@ -351,27 +333,25 @@ static int make_missing(struct store *s, unsigned percent, parity_progress fn, v
 		if (fn)
 			fn(ctx, i + 1, l.n);
 	}
-	free(l.v);
 	return r;
 }
 
 int parity_tidy(struct store *s, unsigned percent, parity_progress fn, void *ctx, uint64_t *ret_made,
 	uint64_t *ret_removed, struct err *e)
 {
-	struct ids l = {0};
+	CLEANUP_ID_LIST struct id_list l = {0};
 	char key[PACK_KEY_CHARS];
 	uint64_t size;
 	*ret_made = *ret_removed = 0;
 	int r = percent ? make_missing(s, percent, fn, ctx, ret_made, e) : 0;
 	if (r == 0)
-		r = parity_list(s, add_id, &l, e);
+		r = parity_list(s, id_list_collect, &l, e);
 	for (size_t i = 0; i < l.n && r == 0; i++)
 		if (!percent || object_size(s->place, pack_object_key(&l.v[i], key), &size, NULL) ==
 					E_NOTFOUND) {
 			r = parity_remove(s, &l.v[i], e);
 			*ret_removed += r == 0;
 		}
-	free(l.v);
 	return r;
 }
 

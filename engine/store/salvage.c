@@ -7,6 +7,7 @@
 
 #include "engine/base/cleanup.h"
 #include "engine/base/wire.h"
+#include "engine/store/id_list.h"
 #include "engine/store/parity.h"
 #include "engine/store/store_internal.h"
 
@@ -36,8 +37,7 @@ struct run {
 	struct pack_writer *out;
 	struct buf records; /* "bytes record" of all that goes into new index objects */
 	uint64_t n_records;
-	struct id *old_objects; /* index objects to be removed */
-	size_t n_old;
+	struct id_list old_objects; /* index objects to be removed */
 	struct buf sealed, packed;
 };
 
@@ -313,16 +313,6 @@ struct looking {
 	struct nameset listed; /* packs that index objects which stay list */
 };
 
-static int drop_object(struct run *w, const struct id *id, struct err *e)
-{
-	struct id *v = realloc(w->old_objects, (w->n_old + 1) * sizeof *v);
-	if (!v)
-		return err_set(e, E_NOMEM, 0, "no memory for index objects");
-	w->old_objects = v;
-	v[w->n_old++] = *id;
-	return 0;
-}
-
 static bool record_id(struct span rec, struct id *id)
 {
 	if (rec.n < ID_BYTES)
@@ -396,11 +386,11 @@ static int look_at_object(void *ctx, const struct id *id, uint64_t size, struct 
 		return r;
 	}
 	if (r == E_CORRUPT)
-		return drop_object(k->w, id, e);
+		return id_list_add(&k->w->old_objects, id, e);
 	if (!is_sound(k->w, buf_span(&b), &bad))
 		return 0; /* of a version that we do not know */
 	if (bad)
-		r = drop_object(k->w, id, e);
+		r = id_list_add(&k->w->old_objects, id, e);
 	return r < 0 ? r : take_records(k, buf_span(&b), bad, e);
 }
 
@@ -455,8 +445,8 @@ static int remove_old(struct run *w, struct err *e)
 {
 	char key[PACK_KEY_CHARS];
 	int r = store_still_ours(w->s, e);
-	for (size_t i = 0; i < w->n_old && r == 0; i++) {
-		r = store_object_remove(w->s, "index", &w->old_objects[i], e);
+	for (size_t i = 0; i < w->old_objects.n && r == 0; i++) {
+		r = store_object_remove(w->s, "index", &w->old_objects.v[i], e);
 		w->ret->index_objects++;
 		r = r == E_NOTFOUND ? 0 : r;
 	}
@@ -501,7 +491,7 @@ int store_salvage(struct store *s, const struct nameset *bad, salvage_done on_do
 	for (size_t i = 0; i < w.n; i++)
 		buf_free(&w.v[i].record);
 	free(w.v);
-	free(w.old_objects);
+	id_list_free(&w.old_objects);
 	buf_free(&w.records);
 	buf_free(&w.sealed);
 	buf_free(&w.packed);

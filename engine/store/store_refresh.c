@@ -7,6 +7,7 @@
 
 #include "engine/base/cleanup.h"
 #include "engine/base/wire.h"
+#include "engine/store/id_list.h"
 #include "engine/store/nameset.h"
 
 #define INDEX_OBJECT_VERSION 1
@@ -108,8 +109,7 @@ struct refreshing {
 	struct store *s;
 	struct nameset present; /* ids */
 	struct nameset known;	/* what the index held when we began, and what we read into it since */
-	struct id *stale;	/* index objects that were read once and are gone */
-	size_t n_stale;
+	struct id_list stale;	/* index objects that were read once and are gone */
 	uint64_t damaged, news;
 	bool moved; /* one went between being listed and being read */
 };
@@ -157,16 +157,7 @@ static int note_stale(void *ctx, const struct id *id, uint64_t size, struct err 
 {
 	struct refreshing *f = ctx;
 	(void)size;
-	if (nameset_has_id(&f->present, id))
-		return 0;
-	if ((f->n_stale & (f->n_stale - 1)) == 0) {
-		struct id *v = realloc(f->stale, (f->n_stale ? 2 * f->n_stale : 1) * sizeof *v);
-		if (!v)
-			return err_set(e, E_NOMEM, 0, "no memory for a list of index objects");
-		f->stale = v;
-	}
-	f->stale[f->n_stale++] = *id;
-	return 0;
+	return nameset_has_id(&f->present, id) ? 0 : id_list_add(&f->stale, id, e);
 }
 
 /* ---- packs as they lie in the store ---- */
@@ -286,7 +277,7 @@ static int refresh_once(struct store *s, struct refreshing *f, struct err *e)
 	s->left_out = false;
 	f->damaged = 0;
 	f->moved = false;
-	f->n_stale = 0;
+	f->stale.n = 0;
 	nameset_free(&f->present);
 	nameset_free(&f->known);
 	int r = index_each_object(s->index, know_object, f, e);
@@ -303,14 +294,14 @@ static int refresh_all(struct store *s, uint64_t *ret_news, struct err *e)
 	int r;
 	do {
 		r = refresh_once(s, &f, e);
-		if (r == 0 && f.n_stale)
-			r = index_unlist_objects(s->index, f.stale, f.n_stale, e);
-		stale += f.n_stale;
+		if (r == 0 && f.stale.n)
+			r = index_unlist_objects(s->index, f.stale.v, f.stale.n, e);
+		stale += f.stale.n;
 		/* What footers told, or an object that was not whole, was unlisted with them. */
-		if (r == 0 && f.n_stale)
+		if (r == 0 && f.stale.n)
 			r = store_object_list(s, "index", refresh_one, &f, e);
 		/* Reading takes time, and objects come and go: until a look finds nothing new. */
-		more = f.moved || f.n_stale || f.news != news;
+		more = f.moved || f.stale.n || f.news != news;
 		news = f.news;
 	} while (r == 0 && more);
 	if (r == 0 && f.damaged)
@@ -318,7 +309,7 @@ static int refresh_all(struct store *s, uint64_t *ret_news, struct err *e)
 	if (r == 0)
 		r = index_drop_unlisted(s->index, &dropped, e);
 	*ret_news = f.news + stale + dropped;
-	free(f.stale);
+	id_list_free(&f.stale);
 	nameset_free(&f.present);
 	nameset_free(&f.known);
 	return r < 0 ? err_wrap(e, "load the index") : 0;

@@ -67,7 +67,7 @@ int store_enter(struct store *s, struct err *e)
 	if (r == 0)
 		r = learn_doomed(s, e);
 	if (r == 0)
-		r = store_lock_saw(s->lock, s->doomed.objects, s->doomed.n_objects, e);
+		r = store_lock_saw(s->lock, &s->doomed.objects, e);
 	if (r == 0)
 		r = store_refresh(s, e);
 	if (r < 0)

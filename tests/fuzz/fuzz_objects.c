@@ -47,7 +47,7 @@ static void load(struct store *s, unsigned kind)
 	case 4:
 		if (lock_list_load(&l, s, &e) < 0)
 			break;
-		if (l.n != 1 || (l.v[0].unknown && l.v[0].n_seen))
+		if (l.n != 1 || (l.v[0].unknown && l.v[0].seen.n))
 			abort();
 		lock_text(&l.v[0], text);
 		lock_list_free(&l);

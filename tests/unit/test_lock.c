@@ -50,17 +50,18 @@ static void test_list(void **state)
 	struct lock_list l;
 	char text[LOCK_TEXT_CHARS];
 	struct id seen[2] = {{{1}}, {{2}}}, other = {{3}};
+	struct id_list both = {.v = seen, .n = 2};
 	OK(store_lock_take(s, LOCK_WRITER, "snapshot", NULL, &a, e));
 	OK(store_lock_take(s, LOCK_WRITER, "snapshot", NULL, &b, e));
-	OK(store_lock_saw(a, seen, 2, e));
+	OK(store_lock_saw(a, &both, e));
 	OK(lock_list_load(&l, s, e));
 	assert_int_equal(l.n, 2);
-	bool first = l.v[0].n_seen == 2;
+	bool first = l.v[0].seen.n == 2;
 	const struct lock_info *x = &l.v[!first];
 	assert_int_equal(x->mode, LOCK_WRITER);
 	assert_int_equal(x->pid, (uint64_t)getpid());
-	assert_true(lock_has_seen(x, &seen[0]) && lock_has_seen(x, &seen[1]));
-	assert_false(lock_has_seen(x, &other));
+	assert_true(id_list_has(&x->seen, &seen[0]) && id_list_has(&x->seen, &seen[1]));
+	assert_false(id_list_has(&x->seen, &other));
 	assert_non_null(strstr(lock_text(x, text), "(snapshot)"));
 	lock_list_free(&l);
 	store_lock_release(a);
@@ -232,7 +233,7 @@ static void test_doomed(void **state)
 	OK(doomed_put(s, &p, 1, &again, e));
 	OK(doomed_load(&d, s, e));
 	assert_int_equal(d.n, 1);
-	assert_int_equal(d.n_objects, 2);
+	assert_int_equal(d.objects.n, 2);
 	assert_int_equal(d.v[0].since, 900);
 	assert_true(doomed_has(&d, &loc.pack));
 	assert_false(doomed_has(&d, &object));
@@ -242,7 +243,7 @@ static void test_doomed(void **state)
 	OK(store_begin(s, 3, e));
 	OK(lock_list_load(&l, s, e));
 	assert_int_equal(l.n, 1);
-	assert_true(lock_has_seen(&l.v[0], &object) && lock_has_seen(&l.v[0], &again));
+	assert_true(id_list_has(&l.v[0].seen, &object) && id_list_has(&l.v[0].seen, &again));
 	lock_list_free(&l);
 	/* With itself as base, as a group that did not change has. */
 	OK(store_put(s, &c, FORM_RAW, span_of(b, sizeof b), &n, &m, e));
@@ -270,7 +271,7 @@ static void test_damaged_doomed(void **state)
 	OK(object_put(place, "doomed/0123456789abcdef0123456789abcdef", text("nonsense"), false, e));
 	OK(doomed_load(&d, s, e));
 	assert_int_equal(d.n, 0);
-	assert_int_equal(d.n_objects, 0);
+	assert_int_equal(d.objects.n, 0);
 	doomed_free(&d);
 	store_close(s);
 	object_place_free(place);
