@@ -153,23 +153,26 @@ static int release(struct compacting *c, struct err *e)
 	return r == 0 && c->tab.ties ? rank_again(c, e) : r;
 }
 
-/* Inflate what snapshots kept as it was. */
-static int inflate_kept(struct compacting *c, struct err *e)
+/* ---- what goes ---- */
+
+static unsigned max_unused(const struct compacting *c)
 {
-	struct store_stats st;
-	int r = store_begin(c->s, c->rounds.level, e);
-	if (r == 0)
-		r = recompress_kept(c->work, &c->tab, &c->ret->recompressed, e);
-	if (r == 0)
-		r = store_commit(c->s, &c->coder, e);
-	if (r < 0 || !c->ret->recompressed)
-		return r;
-	store_stats(c->s, &st);
-	c->ret->written_bytes += st.new_bytes;
-	return rank_again(c, e);
+	return c->opt->max_unused ? c->opt->max_unused : MAX_UNUSED_DEFAULT;
 }
 
-/* ---- what goes ---- */
+/* The packs, and what is used of them. */
+static int load_plan(struct compacting *c, struct err *e)
+{
+	int r = plan_load(&c->plan, c->s, &c->tab, &c->doomed, e);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < c->tab.n; i++)
+		c->ret->used_blobs += (c->tab.flags[i] & BLOB_NEEDED) != 0;
+	c->ret->packs = c->plan.n;
+	c->ret->bytes = c->plan.bytes;
+	c->ret->used_bytes = c->plan.used;
+	return 0;
+}
 
 static int store_anew(struct compacting *c, struct err *e)
 {
@@ -189,19 +192,28 @@ static int store_anew(struct compacting *c, struct err *e)
 	return r == 0 ? plan_count(&c->plan, e) : r; /* the fates stay */
 }
 
+/* Inflate what snapshots kept as it was: all of it when told to compress, else where space is gained by it. */
+static int inflate_kept(struct compacting *c, struct err *e)
+{
+	struct store_stats st;
+	int r = store_begin(c->s, c->rounds.level, e);
+	if (r == 0)
+		r = recompress_kept(c->work, &c->plan, c->opt->recompress ? 0 : max_unused(c),
+			&c->ret->recompressed, e);
+	if (r == 0)
+		r = store_commit(c->s, &c->coder, e);
+	if (r < 0 || !c->ret->recompressed)
+		return r;
+	store_stats(c->s, &st);
+	c->ret->written_bytes += st.new_bytes;
+	r = rank_again(c, e);
+	return r == 0 ? plan_count(&c->plan, e) : r;
+}
+
 /* Decide which packs go, and store anew what makes that worth more. */
 static int choose(struct compacting *c, struct err *e)
 {
-	unsigned max_unused = c->opt->max_unused ? c->opt->max_unused : MAX_UNUSED_DEFAULT;
-	int r = plan_load(&c->plan, c->s, &c->tab, &c->doomed, e);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < c->tab.n; i++)
-		c->ret->used_blobs += (c->tab.flags[i] & BLOB_NEEDED) != 0;
-	c->ret->packs = c->plan.n;
-	c->ret->bytes = c->plan.bytes;
-	c->ret->used_bytes = c->plan.used;
-	r = rekey_plan(&c->rekey, &c->plan, max_unused, rounds_step_bytes(&c->rounds), e);
+	int r = rekey_plan(&c->rekey, &c->plan, max_unused(c), rounds_step_bytes(&c->rounds), e);
 	if (r == 0 && c->opt->recompress && !c->opt->dry_run)
 		r = recompress_choose(c->work, &c->plan, c->rounds.level, e);
 	return r == 0 && c->rekey.n_chosen && !c->opt->dry_run ? store_anew(c, e) : r;
@@ -251,6 +263,8 @@ static int work(struct compacting *c, struct err *e)
 		r = load(c, e);
 	if (r == 0)
 		r = release(c, e);
+	if (r == 0)
+		r = load_plan(c, e);
 	if (r == 0 && recompress && !opt->dry_run)
 		r = inflate_kept(c, e);
 	if (r == 0)

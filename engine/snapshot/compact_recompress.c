@@ -20,22 +20,38 @@ size_t recompress_bytes(uint64_t plain, int level)
 
 struct kept {
 	struct work *w;
-	struct blobtab *t;
+	struct plan *p;
 	uint64_t *ret;
 	struct kept_blob {
 		struct name name;
 		uint32_t len;
 	} *v;
 	size_t n;
+	bool all;   /* whichever packs they are in */
+	bool trial; /* flag them only */
+	bool any;
 };
+
+static int kept_pack(void *ctx, uint64_t no, const struct id *id, uint64_t size, struct err *e)
+{
+	(void)size;
+	return plan_on_pack(((struct kept *)ctx)->p, no, id, e);
+}
 
 static int note_kept(void *ctx, const struct name *name, uint64_t no, const struct blob_loc *l,
 	struct err *e)
 {
 	struct kept *k = ctx;
-	(void)no;
-	uint32_t i = form_is_kept(l->form) ? blobtab_find(k->t, name) : BLOBTAB_NONE;
-	if (i == BLOBTAB_NONE || !(k->t->flags[i] & BLOB_LIVE) || k->t->rank[i] != RANK_KEPT)
+	struct blobtab *t = k->p->tab;
+	const struct cpack *x = plan_pack_of(k->p, no);
+	uint32_t i = form_is_kept(l->form) ? blobtab_find(t, name) : BLOBTAB_NONE;
+	if (i == BLOBTAB_NONE || !(t->flags[i] & BLOB_LIVE) || t->rank[i] != RANK_KEPT)
+		return 0;
+	if (k->trial) {
+		t->flags[i] |= BLOB_FREED;
+		k->any = true;
+	}
+	if (k->trial || !(k->all || (x && x->fate == PACK_GOES)))
 		return 0;
 	if ((k->n & (k->n - 1)) == 0) {
 		struct kept_blob *v = realloc(k->v, (k->n ? 2 * k->n : 1) * sizeof *v);
@@ -45,6 +61,33 @@ static int note_kept(void *ctx, const struct name *name, uint64_t no, const stru
 	}
 	k->v[k->n++] = (struct kept_blob){*name, l->plain_len};
 	return 0;
+}
+
+static int look_for_kept(struct kept *k, struct err *e)
+{
+	const struct index_visit v = {kept_pack, note_kept, k};
+	plan_begin_scan(k->p);
+	return index_scan(store_index(k->p->s), &v, e);
+}
+
+/* As if they were inflated already: which packs go then? A kept copy in a pack that stays is no gain: the inflated
+ * one would lie beside it. */
+static int find_worthwhile(struct kept *k, unsigned max_unused, struct err *e)
+{
+	struct blobtab *t = k->p->tab;
+	k->trial = true;
+	int r = look_for_kept(k, e);
+	k->trial = false;
+	if (r < 0 || !k->any)
+		return r;
+	r = plan_count(k->p, e);
+	if (r == 0) {
+		plan_choose(k->p, max_unused);
+		r = look_for_kept(k, e);
+	}
+	for (size_t i = 0; i < t->n; i++)
+		t->flags[i] &= (uint16_t)~BLOB_FREED;
+	return r == 0 && !k->n ? plan_count(k->p, e) : r;
 }
 
 static int inflate(void *ctx, struct store *s, struct coder *c, void *arg, struct err *e)
@@ -59,12 +102,11 @@ static int inflate(void *ctx, struct store *s, struct coder *c, void *arg, struc
 	return r;
 }
 
-int recompress_kept(struct work *w, struct blobtab *t, uint64_t *ret, struct err *e)
+int recompress_kept(struct work *w, struct plan *p, unsigned max_unused, uint64_t *ret, struct err *e)
 {
-	struct kept k = {.w = w, .t = t, .ret = ret};
-	const struct index_visit v = {.on_blob = note_kept, .ctx = &k};
+	struct kept k = {.w = w, .p = p, .ret = ret, .all = max_unused == 0};
 	*ret = 0;
-	int r = index_scan(store_index(work_store(w)), &v, e);
+	int r = k.all ? look_for_kept(&k, e) : find_worthwhile(&k, max_unused, e);
 	for (size_t i = 0; i < k.n && r == 0; i++) {
 		struct kept_blob *b = malloc(sizeof *b);
 		if (b)

@@ -6,9 +6,12 @@
 #include "engine/snapshot/compact_plan.h"
 #include "engine/snapshot/compact_work.h"
 
-/* Within a transaction: inflate live groups and streams of which there are only kept copies. Each becomes a better
- * copy beside the kept one. *ret: how many; it may be looked at meanwhile. */
-int recompress_kept(struct work *w, struct blobtab *t, uint64_t *ret, struct err *e) MUST_CHECK;
+/* Within a transaction: inflate live groups and streams of which there are only kept copies, in those packs that go
+ * once that is done, by plan_choose() with `max_unused`; with 0 in all packs. Each becomes a better copy beside the kept
+ * one. *ret: how many; it may be looked at meanwhile. The plan's fates are to be chosen again, and where *ret is not 0
+ * what is used of its packs to be counted. */
+int recompress_kept(struct work *w, struct plan *p, unsigned max_unused, uint64_t *ret,
+	struct err *e) MUST_CHECK;
 /* Of packs that stay those go as well of which a sample becomes a few percent smaller at `level`. */
 int recompress_choose(struct work *w, struct plan *p, int level, struct err *e) MUST_CHECK;
 /* What a job holds that compresses so many bytes at a level. */

@@ -133,6 +133,23 @@ expect 0 "$MCFS" -s "$work/later" restore latest --to "$work/later-out"
 same "$live" "$work/later-out/live"
 expect 0 "$MCFS" -s "$work/later" check
 
+check "what was kept is left alone where inflating it frees less than may be unused"
+expect 0 "$MCFS" -s "$work/little" init --recompress later
+mkdir "$work/little-live"
+small=$(find "$live" -name '*.mca' -size +100k -printf '%s %p\n' | sort -n | head -n 1)
+cp "${small#* }" "$work/little-live/"
+head -c $((11 * ${small%% *})) /dev/urandom >"$work/little-live/noise"
+settle
+expect 0 "$MCFS" -s "$work/little" snapshot "$work/little-live"
+before=$(find "$work/little" -type f | sort)
+expect 0 "$MCFS" -s "$work/little" compact
+says '^no pack removed, in '
+[ "$before" = "$(find "$work/little" -type f | sort)" ] || fail "something was written or removed"
+expect 0 "$MCFS" -s "$work/little" --json compact --recompress 6
+[ "$(json recompressed_groups)" -gt 0 ] || fail "told to compress, it did not"
+check_store "$work/little"
+rm -rf "$work/little" "$work/little-live"
+
 check "what was compressed quickly is compressed better, once"
 expect 0 "$MCFS" -s "$work/quick" init --recompress now
 expect 0 "$MCFS" -s "$work/quick" snapshot --level 1 "$live"

@@ -294,6 +294,16 @@ const char *cli_s(uint64_t n)
 	return n == 1 ? "" : "s";
 }
 
+const char *cli_are(uint64_t n)
+{
+	return n == 1 ? "is" : "are";
+}
+
+const char *cli_were(uint64_t n)
+{
+	return n == 1 ? "was" : "were";
+}
+
 char *cli_time(struct timestamp t, char out[32])
 {
 	time_t s = (time_t)t.s;

@@ -133,6 +133,9 @@ json_t *cli_json_snapshot(const struct snapshot *sn);
 char *cli_bytes(uint64_t n, char out[16]);
 /* The end of a word that counts: "1 file", "2 files". */
 const char *cli_s(uint64_t n);
+/* And the verb: "1 file is", "2 files are". */
+const char *cli_are(uint64_t n);
+const char *cli_were(uint64_t n);
 /* Local time, to the second; with zone offset for JSON. */
 char *cli_time(struct timestamp t, char out[32]);
 char *cli_time_iso(struct timestamp t, char out[40]);

@@ -109,10 +109,43 @@ static void print_json(const struct compact_options *opt, const struct compact_r
 	cli_json(j);
 }
 
+/* What was done besides, each a line. */
+static void print_steps(const struct compact_options *opt, const struct compact_result *r)
+{
+	if (r->forgotten)
+		printf("; %llu forgotten one%s %s given up", (unsigned long long)r->forgotten,
+			cli_s(r->forgotten), opt->dry_run ? "would be" : cli_are(r->forgotten));
+	if (r->recompressed)
+		printf("\n%llu group%s of chunks %s compressed again", (unsigned long long)r->recompressed,
+			cli_s(r->recompressed), cli_were(r->recompressed));
+	if (r->rekeyed)
+		printf("\n%llu blob%s %s stored anew, so that older versions can go",
+			(unsigned long long)r->rekeyed, cli_s(r->rekeyed), cli_were(r->rekeyed));
+	printf("\n");
+}
+
+static void print_removed(const struct compact_options *opt, const struct compact_result *r)
+{
+	char a[16], b[16], c[16];
+	if (r->removed_packs == 0) {
+		printf(opt->dry_run ? "no pack would go" : "no pack removed");
+		if (r->written_bytes)
+			printf("; %s written", cli_bytes(r->written_bytes, a));
+		return;
+	}
+	printf("%llu pack%s %s, %s", (unsigned long long)r->removed_packs, cli_s(r->removed_packs),
+		opt->dry_run ? "would go" : "removed", cli_bytes(r->removed_bytes, a));
+	if (r->rewritten_bytes)
+		printf("; %s of it is used and %s", cli_bytes(r->rewritten_bytes, b),
+			opt->dry_run ? "would be copied" : "was copied");
+	printf(": %s %s", cli_bytes((uint64_t)(net(r) < 0 ? -net(r) : net(r)), c),
+		net(r) < 0 ? "more" : "less");
+}
+
 static void print_result(struct cli *cli, const struct compact_options *opt,
 	const struct compact_result *r, double seconds, int code)
 {
-	char a[16], b[16], c[16], d[DURATION_CHARS];
+	char a[16], b[16], d[DURATION_CHARS];
 	if (cli->json) {
 		print_json(opt, r, seconds, code);
 		return;
@@ -121,29 +154,18 @@ static void print_result(struct cli *cli, const struct compact_options *opt,
 		return;
 	printf("%llu snapshot%s need%s %s of %s", (unsigned long long)r->snapshots,
 		cli_s(r->snapshots), r->snapshots == 1 ? "s" : "", cli_bytes(r->used_bytes, a), cli_bytes(r->bytes, b));
-	if (r->forgotten)
-		printf("; %llu forgotten ones %s", (unsigned long long)r->forgotten,
-			opt->dry_run ? "would be given up" : "are given up");
-	if (r->recompressed)
-		printf("\n%llu groups of chunks were compressed again",
-			(unsigned long long)r->recompressed);
-	if (r->rekeyed)
-		printf("\n%llu blob%s stored anew, so that older versions can go",
-			(unsigned long long)r->rekeyed, r->rekeyed == 1 ? " was" : "s were");
-	printf("\n%llu pack%s %s, %s; %s of it is used and %s: %s %s in %.1f s\n",
-		(unsigned long long)r->removed_packs, cli_s(r->removed_packs), opt->dry_run ? "would go" : "removed",
-		cli_bytes(r->removed_bytes, a), cli_bytes(r->rewritten_bytes, b),
-		opt->dry_run ? "would be copied" : "was copied",
-		cli_bytes((uint64_t)(net(r) < 0 ? -net(r) : net(r)), c),
-		net(r) < 0 ? "more" : "less", seconds);
-	if (r->doomed_packs && r->waits_for[0])
-		printf("%llu packs, %s, are in use by %s: run compact again later\n",
-			(unsigned long long)r->doomed_packs, cli_bytes(r->doomed_bytes, a),
-			r->waits_for);
-	else if (r->doomed_packs)
-		printf("%llu packs, %s, go with a run %s from now, since other hosts use this store\n",
-			(unsigned long long)r->doomed_packs, cli_bytes(r->doomed_bytes, a),
-			duration_format(r->grace, d));
+	print_steps(opt, r);
+	print_removed(opt, r);
+	printf(", in %.1f s\n", seconds);
+	if (!r->doomed_packs)
+		return;
+	printf("%llu pack%s, %s, ", (unsigned long long)r->doomed_packs, cli_s(r->doomed_packs),
+		cli_bytes(r->doomed_bytes, a));
+	if (r->waits_for[0])
+		printf("%s in use by %s: run compact again later\n", cli_are(r->doomed_packs), r->waits_for);
+	else
+		printf("%s with a run %s from now, since other hosts use this store\n",
+			r->doomed_packs == 1 ? "goes" : "go", duration_format(r->grace, d));
 }
 
 static int run(struct cli *cli, int argc, char **argv)
