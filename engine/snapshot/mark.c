@@ -170,8 +170,9 @@ static int each_snapshot(struct marker *m, uint64_t *new, struct err *e)
 	struct snapshot_list l;
 	int r = snapshot_list_load(&l, m->s, e);
 	if (r == 0 && l.damaged)
-		r = err_set(e, E_CORRUPT, 0, "%zu snapshot objects are damaged, and what they need "
-			"cannot be told: %.300s", l.damaged, l.first_damage.msg);
+		r = err_set(e, E_CORRUPT, 0, "%zu snapshot object%s damaged, and what is needed "
+			"cannot be told: %.300s", l.damaged, l.damaged == 1 ? " is" : "s are",
+			l.first_damage.msg);
 	for (size_t i = 0; i < l.n && r == 0; i++)
 		r = mark_snapshot(m, &l.v[i], new, e);
 	snapshot_list_free(&l);

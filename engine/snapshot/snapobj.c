@@ -285,8 +285,8 @@ static int find_latest(const struct snapshot_list *l, size_t back, struct snapsh
 {
 	if (l->damaged)
 		return err_set(e, E_CORRUPT, 0,
-			"%zu snapshot objects are damaged, one of them may be the latest: "
-			"give a name (see 'mcfs list')", l->damaged);
+			"%zu snapshot object%s damaged, which may be the latest: "
+			"give a name (see 'mcfs list')", l->damaged, l->damaged == 1 ? " is" : "s are");
 	if (l->n == 0)
 		return err_set(e, E_NOTFOUND, 0, "the store has no snapshots yet");
 	if (back >= l->n)

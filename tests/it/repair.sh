@@ -231,7 +231,7 @@ expect 2 "$MCFS" check --read-data-subset 4/3
 for i in 1 2 3 4; do
 	expect 0 "$MCFS" check --read-data-subset 25%
 done
-if grep -q 'were not read by any check yet' "$work/stdout"; then fail "some are left after four times a quarter"; fi
+if grep -Eq 'w(as|ere) not read by any check yet' "$work/stdout"; then fail "some are left after four times a quarter"; fi
 [ "$(wc -l <"$(find "$MCFS_STATE_DIR" -name checked)")" = "$packs" ] || fail "not all packs are remembered"
 read=0
 for i in 1 2 3; do

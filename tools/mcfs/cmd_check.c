@@ -106,8 +106,8 @@ static void print_result(const struct cli *cli, const struct check_options *opt,
 	else
 		printf("no damage\n");
 	if (r->lost_files)
-		printf("%llu files are known to be damaged since a repair (named above)\n",
-			(unsigned long long)r->lost_files);
+		printf("%llu file%s %s known to be damaged since a repair (named above)\n",
+			(unsigned long long)r->lost_files, cli_s(r->lost_files), cli_are(r->lost_files));
 	if (opt->read_percent || opt->parts)
 		printf("%llu blob%s in %llu pack%s read and recomputed, %s\n",
 			(unsigned long long)r->read_blobs, cli_s(r->read_blobs),
@@ -115,18 +115,19 @@ static void print_result(const struct cli *cli, const struct check_options *opt,
 			cli_bytes(r->read_bytes, b));
 	if ((opt->read_percent && opt->read_percent < 100) || opt->parts) {
 		if (r->never_read)
-			printf("%llu packs were not read by any check yet\n",
-				(unsigned long long)r->never_read);
+			printf("%llu pack%s %s not read by any check yet\n",
+				(unsigned long long)r->never_read, cli_s(r->never_read),
+				cli_were(r->never_read));
 		else if (r->oldest_read)
 			printf("all other packs were read since %s\n",
 				cli_time((struct timestamp){(int64_t)r->oldest_read, 0}, when));
 	}
 	if (r->without_parity)
-		printf("%llu packs have no parity; 'mcfs parity add' makes it\n",
-			(unsigned long long)r->without_parity);
+		printf("%llu pack%s without parity; 'mcfs parity add' makes it\n",
+			(unsigned long long)r->without_parity, cli_s(r->without_parity));
 	if (r->unused_packs)
-		printf("%llu packs of interrupted runs are in no index; they do no harm\n",
-			(unsigned long long)r->unused_packs);
+		printf("%llu pack%s of interrupted runs in no index; this does no harm\n",
+			(unsigned long long)r->unused_packs, cli_s(r->unused_packs));
 }
 
 static int code_of(const struct check_result *r)
@@ -182,12 +183,14 @@ static void print_repair(const struct cli *cli, const struct repair_result *r, i
 			cli_bytes(r->saved_bytes, a), (unsigned long long)r->lost_frames,
 			cli_s(r->lost_frames));
 	if (r->snapshots_aside)
-		printf("%llu snapshot objects could not be read; they are in damaged/ now\n",
-			(unsigned long long)r->snapshots_aside);
+		printf("%llu unreadable snapshot object%s %s in damaged/ now\n",
+			(unsigned long long)r->snapshots_aside, cli_s(r->snapshots_aside),
+			cli_are(r->snapshots_aside));
 	if (r->after.lost_files)
-		printf("%llu files of snapshots lost a part: reading them fails, and the next snapshot that "
-		       "meets the same content heals them\n", (unsigned long long)r->after.lost_files);
-	printf(r->after.damage ? "%llu damaged things are left\n" : "the store is sound\n",
+		printf("%llu file%s of snapshots lost a part: reading it fails, and the next snapshot that "
+		       "meets the same content heals it\n", (unsigned long long)r->after.lost_files,
+			cli_s(r->after.lost_files));
+	printf(r->after.damage ? "damaged things left: %llu\n" : "the store is sound\n",
 		(unsigned long long)r->after.damage);
 }
 

@@ -176,8 +176,8 @@ static int go_through(struct cli *cli, struct session *s, const struct forget_ar
 static void report(struct cli *cli, const struct forget_args *a, struct tally *t, int code)
 {
 	if (t->future)
-		cli_note(cli, "mcfs: %zu snapshots have a time in the future: one of the clocks is "
-			      "or was wrong; they are kept", t->future);
+		cli_note(cli, "mcfs: %zu snapshot%s with a time in the future kept: one of the clocks is or "
+			      "was wrong", t->future, cli_s(t->future));
 	if (cli->json)
 		cli_json(json_pack("{s:s, s:b, s:O, s:O, s:i}", "type", "summary", "dry_run",
 			a->dry_run, "kept", t->kept_json, "forgotten", t->gone_json, "exit_code",

@@ -42,8 +42,8 @@ static void print_result(const struct args *a, const char *dimension, const stru
 			a->dry_run ? "would prune" : "pruned", (unsigned long long)r->done,
 			cli_s(r->done), cli_bytes(r->freed_bytes, b), cli_bytes(r->payload_bytes, c));
 	if (r->absent)
-		cli_note(a->cli, "%llu of the chunks are not in the world",
-			(unsigned long long)r->absent);
+		cli_note(a->cli, "%llu of the chunks %s not in the world",
+			(unsigned long long)r->absent, cli_are(r->absent));
 	if (r->cancelled)
 		cli_note(a->cli, "%llu chunks that waited to be restored stay in the trash",
 			(unsigned long long)r->cancelled);
