@@ -259,7 +259,7 @@ static int make_loose(void *ctx, struct coder *c, struct piece *p, struct err *e
 {
 	struct loose *l = ctx;
 	CLEANUP_BUF struct buf b = BUF_INIT;
-	struct span rec;
+	struct span rec = {0};
 	(void)c;
 	int r = loose_record(l, &b, &rec);
 	if (r == 0)
@@ -335,7 +335,7 @@ static int table_slot(struct call *cl, const struct region *r, unsigned slot,
 
 int region_chunk_nbt(struct call *cl, const struct region *r, unsigned slot, struct piece **ret)
 {
-	struct chunk_slot cs;
+	struct chunk_slot cs = {0};
 	if (r->place)
 		return live_region_nbt(cl, r, slot, ret);
 	if (!in_group(r, slot))
@@ -374,7 +374,7 @@ int region_raw(struct call *cl, const struct region *r, uint64_t off, size_t n,
 int region_chunk(struct call *cl, const struct region *r, unsigned slot, struct region_chunk *ret)
 {
 	CLEANUP_PIECE struct piece *nbt = NULL;
-	struct chunk_slot cs;
+	struct chunk_slot cs = {0};
 	int rc;
 	if (r->place)
 		return live_region_chunk(cl, r, slot, ret);
