@@ -142,6 +142,8 @@ static void fill_counts(struct snapshot *sn, const struct walk *w)
 	sn->files_changed = w->counts.files_changed;
 	sn->files_unreadable = w->counts.unreadable;
 	sn->files_restless = w->counts.restless;
+	sn->with_xattrs = w->counts.with_xattrs;
+	sn->with_acls = w->counts.with_acls;
 }
 
 /* The lock was held when the object was there: whoever removes packs later has seen it. If not, what it

@@ -200,6 +200,8 @@ static int item_finish(struct walk *w, struct dir *d, struct item *it, struct er
 		w->progress.read_bytes += it->en.size;
 	}
 	w->counts.bytes += it->en.size;
+	w->counts.with_xattrs += it->en.xattrs.n != 0;
+	w->counts.with_acls += xattrs_have_acl(it->en.xattrs);
 	return w->opt->dry_run ? 0 : tree_builder_add(d->b, &it->en, e);
 }
 

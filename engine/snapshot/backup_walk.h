@@ -10,6 +10,7 @@ struct walk_counts {
 	uint64_t files, dirs, others, bytes;
 	uint64_t files_new, files_changed;
 	uint64_t unreadable, restless, missing;
+	uint64_t with_xattrs, with_acls;
 };
 
 struct walk {

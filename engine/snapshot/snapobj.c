@@ -36,7 +36,7 @@ static int put_all(const struct snapshot *sn, struct buf *b, struct err *e)
 {
 	const uint64_t counts[] = {sn->files, sn->dirs, sn->others, sn->bytes, sn->files_new,
 		sn->files_changed, sn->files_unreadable, sn->files_restless, sn->added_bytes,
-		sn->added_blobs};
+		sn->added_blobs, sn->with_xattrs, sn->with_acls};
 	int r = put_u8(b, SNAPSHOT_VERSION, e);
 	if (r == 0)
 		r = put_str(b, sn->name, e);
@@ -120,7 +120,7 @@ int snapshot_parse(struct span s, const struct keys *k, struct snapshot *sn, str
 	struct rd r = rd_of(s);
 	uint64_t *const counts[] = {&sn->files, &sn->dirs, &sn->others, &sn->bytes, &sn->files_new,
 		&sn->files_changed, &sn->files_unreadable, &sn->files_restless, &sn->added_bytes,
-		&sn->added_blobs};
+		&sn->added_blobs, &sn->with_xattrs, &sn->with_acls};
 	if (rd_u8(&r) != SNAPSHOT_VERSION)
 		return err_set(e, E_UNSUPPORTED, 0,
 			"a snapshot of another version: use a newer mcfs");

@@ -33,6 +33,7 @@ struct snapshot {
 	uint64_t files, dirs, others, bytes;
 	uint64_t files_new, files_changed, files_unreadable, files_restless;
 	uint64_t added_bytes, added_blobs;
+	uint64_t with_xattrs, with_acls; /* entries; those with ACLs are of both */
 };
 
 void snapshot_free(struct snapshot *sn); /* its contents */

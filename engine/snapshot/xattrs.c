@@ -88,6 +88,17 @@ bool xattrs_next(struct rd *r, struct span *name, struct span *value)
 	return !r->bad;
 }
 
+bool xattrs_have_acl(struct span list)
+{
+	static const char start[] = "system.posix_acl_";
+	struct rd r = rd_of(list);
+	struct span n, v;
+	while (xattrs_next(&r, &n, &v))
+		if (n.n >= strlen(start) && memcmp(n.p, start, strlen(start)) == 0)
+			return true;
+	return false;
+}
+
 static bool wanted(struct span list, const char *name)
 {
 	struct rd r = rd_of(list);

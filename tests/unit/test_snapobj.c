@@ -28,7 +28,8 @@ static struct snapshot make(unsigned no, int64_t when)
 	struct snapshot sn = {.begin = {when, 5}, .end = {when + 9, 6}, .generation = no,
 		.root = {.kind = CONTENT_TREE, .level = 1}, .files = 1, .dirs = 2, .others = 3,
 		.bytes = UINT64_MAX, .files_new = 5, .files_changed = 6, .files_unreadable = 7,
-		.files_restless = 8, .added_bytes = 9, .added_blobs = 10};
+		.files_restless = 8, .added_bytes = 9, .added_blobs = 10,
+		.with_xattrs = 11, .with_acls = 12};
 	memset(sn.id.b, (int)no, ID_BYTES);
 	memset(sn.root.name.b, (int)no + 50, NAME_BYTES);
 	snprintf(sn.name, sizeof sn.name, "snapshot-%u", no);
@@ -81,6 +82,7 @@ static void test_roundtrip(void **state)
 	assert_true(got->files == 1 && got->dirs == 2 && got->others == 3 && got->bytes == UINT64_MAX &&
 		got->files_new == 5 && got->files_changed == 6 && got->files_unreadable == 7 &&
 		got->files_restless == 8 && got->added_bytes == 9 && got->added_blobs == 10 &&
+		got->with_xattrs == 11 && got->with_acls == 12 &&
 		got->generation == 1);
 	assert_int_equal(got->n_sources, 2);
 	assert_string_equal(got->sources[1].path, "/srv/\xff");

@@ -363,6 +363,7 @@ json_t *cli_json_snapshot(const struct snapshot *sn)
 		{"files_changed", sn->files_changed}, {"files_unreadable", sn->files_unreadable},
 		{"files_changed_while_read", sn->files_restless},
 		{"added_bytes", sn->added_bytes}, {"added_blobs", sn->added_blobs},
+		{"with_attributes", sn->with_xattrs}, {"with_acls", sn->with_acls},
 		{"generation", sn->generation}};
 	for (size_t i = 0; i < sizeof n / sizeof *n; i++)
 		json_object_set_new(o, n[i].key, json_integer((json_int_t)n[i].v));
