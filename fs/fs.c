@@ -84,6 +84,16 @@ const struct view *view_of(struct node n)
 	}
 }
 
+bool fs_has_xattrs(struct fs *fs)
+{
+	return fs->live || (fs->only ? fs->only->key.snap->xattrs : top_has_xattrs(fs->top));
+}
+
+bool fs_has_acls(struct fs *fs)
+{
+	return fs->live || (fs->only ? fs->only->key.snap->acls : top_has_acls(fs->top));
+}
+
 bool node_of(struct fs *fs, uint64_t ino, struct node *ret)
 {
 	if (ino == TOP_ROOT && fs->only)

@@ -138,6 +138,10 @@ struct view {
 const struct view *view_of(struct node n);
 extern const struct view top_view, snap_view, chunk_view, edit_view, live_view, trash_view, prune_view;
 
+/* May anything in the mount have extended attributes that are not made up here, or ACLs? */
+bool fs_has_xattrs(struct fs *fs);
+bool fs_has_acls(struct fs *fs);
+
 /* The node of an inode number, with a reference to its shelf. */
 bool node_of(struct fs *fs, uint64_t ino, struct node *ret);
 static inline uint64_t id_of(struct node n)

@@ -255,6 +255,12 @@ static int add_option(char **opts, const char *text, struct err *e)
 		       : err_set(e, E_NOMEM, 0, "no memory for mount options");
 }
 
+/* Does the kernel look at modes and owners? */
+static bool kernel_decides(const struct mount_options *opt)
+{
+	return opt->allow_other || geteuid() == 0;
+}
+
 static int make_args(struct fuse_args *args, const struct mount_options *opt, struct err *e)
 {
 	CLEANUP_FREE char *opts = NULL;
@@ -265,7 +271,9 @@ static int make_args(struct fuse_args *args, const struct mount_options *opt, st
 	if (r == 0 && !opt->n_worlds)
 		r = add_option(&opts, "ro", e);
 	if (r == 0 && opt->allow_other)
-		r = add_option(&opts, "allow_other,default_permissions", e);
+		r = add_option(&opts, "allow_other", e);
+	if (r == 0 && kernel_decides(opt))
+		r = add_option(&opts, "default_permissions", e);
 	if (r == 0 && opt->kernel_options && *opt->kernel_options)
 		r = add_option(&opts, opt->kernel_options, e);
 	if (r < 0)
@@ -365,13 +373,15 @@ int mount_run(struct store *s, const struct mount_options *opt, struct err *e)
 	if (!sv)
 		return err_set(e, E_NOMEM, 0, "no memory to mount");
 	sv->opt = opt;
-	sv->root = opt->allow_other || geteuid() == 0;
 	fuse_log_to = opt->log;
 	fuse_set_log_func(on_fuse_log);
 	if (fuse_version() < FUSE_VERSION)
 		log_say(&opt->log, LOG_WARN,
 			"libfuse %s is older than what mcfs was built with", fuse_pkgversion());
 	int r = fs_open(&sv->fs, s, opt, e);
+	/* Others are let in by what ACLs say, also those of snapshots yet to come. Where nobody else can be, the
+	 * kernel need not know of them: then ls asks once, and hears that there are none here. */
+	sv->acls = !opt->no_xattrs && kernel_decides(opt) && (opt->allow_other || fs_has_acls(&sv->fs));
 	if (r == 0)
 		r = serve(sv, opt, e);
 	fs_close(&sv->fs);

@@ -101,7 +101,7 @@ static void op_init(void *user, struct fuse_conn_info *conn)
 	compat_want(conn, FUSE_CAP_SPLICE_MOVE, false);
 	compat_want(conn, FUSE_CAP_FLOCK_LOCKS, false);
 	compat_want(conn, FUSE_CAP_POSIX_LOCKS, false);
-	compat_want(conn, FUSE_CAP_POSIX_ACL, sv->root && !sv->opt->no_xattrs);
+	compat_want(conn, FUSE_CAP_POSIX_ACL, sv->acls);
 	conn->max_background = 32;
 	conn->congestion_threshold = 24;
 	conn->time_gran = 1;
@@ -511,6 +511,21 @@ static bool refuse_xattrs(fuse_req_t req)
 	return sv->opt->no_xattrs;
 }
 
+/* A node has no attribute of this name. ls asks each file for its ACL, label and capabilities, and the
+ * kernel keeps no answer to that. After "not here" it goes on asking; after "no such thing on this file
+ * system" it stops, until it ends. So that is said where it is true: by what the snapshots count. Of a label always:
+ * who asks a file that has one hears it.
+ * Not of ACLs that the kernel asks for itself: it would deny the access that it wants to decide on. */
+static int has_none(fuse_req_t req, const char *name)
+{
+	struct serving *sv = fuse_req_userdata(req);
+	if (strncmp(name, "system.posix_acl_", 17) == 0)
+		return sv->acls || fs_has_acls(&sv->fs) ? ENODATA : EOPNOTSUPP;
+	if (strncmp(name, "security.", 9) == 0)
+		return strcmp(name, "security.selinux") != 0 && fs_has_xattrs(&sv->fs) ? ENODATA : EOPNOTSUPP;
+	return ENODATA;
+}
+
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	struct op op;
@@ -526,10 +541,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 			reply_xattr(req, v, size);
 			return;
 		}
-	/* ls -l asks each file for its label, and the kernel keeps no answer to that. After "not here"
-	 * it goes on asking; after "no such thing on this file system" it stops for the whole mount. */
-	int none = strcmp(name, "security.selinux") == 0 ? EOPNOTSUPP : ENODATA;
-	fuse_reply_err(req, sys ? sys : rd.bad ? EIO : none);
+	fuse_reply_err(req, sys ? sys : rd.bad ? EIO : has_none(req, name));
 }
 
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)

@@ -9,7 +9,7 @@
 struct serving {
 	struct fs fs;
 	const struct mount_options *opt;
-	bool root; /* enforce ACLs in the kernel, and let it cache them */
+	bool acls; /* enforce ACLs in the kernel, and let it cache them */
 };
 
 /* A request about one node: working memory, the node with a reference, its view. */

@@ -23,6 +23,7 @@ struct top {
 	struct timespec seen, seen_index; /* stamps at the last load */
 	bool doubtful;			  /* the stamps were too fresh to be trusted */
 	time_t look, retry; /* not before */
+	_Atomic bool xattrs, acls;
 	uint32_t last_number;
 	char **word;
 	int n_words;
@@ -83,6 +84,8 @@ static struct snap *make_snap(struct top *t, const struct snapshot *sn)
 	s->id = sn->id;
 	s->begin = sn->begin;
 	s->root = sn->root;
+	s->xattrs = sn->with_xattrs != 0;
+	s->acls = sn->with_acls != 0;
 	memcpy(s->name, sn->name, sizeof s->name);
 	return s;
 }
@@ -206,6 +209,12 @@ static int load(struct top *t, struct err *e)
 		top_list_unref(l);
 		return r;
 	}
+	for (size_t i = 0; i < l->list.n; i++) {
+		if (l->snap[i]->xattrs)
+			atomic_store(&t->xattrs, true);
+		if (l->snap[i]->acls)
+			atomic_store(&t->acls, true);
+	}
 	int64_t age = (now.tv_sec - stamp.tv_sec) * 1000000000LL + now.tv_nsec - stamp.tv_nsec;
 	l->mtime = t->snapshots ? stamp : now;
 	LOCK_SCOPE(&t->m);
@@ -259,6 +268,16 @@ struct top_list *top_get(struct top *t)
 	LOCK_SCOPE(&t->m);
 	atomic_fetch_add(&t->now->refs, 1);
 	return t->now;
+}
+
+bool top_has_xattrs(struct top *t)
+{
+	return atomic_load(&t->xattrs);
+}
+
+bool top_has_acls(struct top *t)
+{
+	return atomic_load(&t->acls);
 }
 
 /* Stamps that were too fresh to be trusted have aged: look once more. */

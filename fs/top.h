@@ -18,6 +18,7 @@ struct snap {
 	char name[SNAPSHOT_NAME_CHARS];
 	struct timestamp begin;
 	struct content root;
+	bool xattrs, acls; /* has any entry some? */
 };
 struct snap *snap_ref(struct snap *s); /* NULL is fine */
 void snap_unref(struct snap *s);
@@ -47,6 +48,10 @@ int top_new(struct top **ret, struct store *s, const char *dir, struct err *e) M
 void top_free(struct top *t);
 /* A reference to the list. */
 struct top_list *top_get(struct top *t);
+/* Has an entry of any snapshot extended attributes, or ACLs? Of those that were ever in the list: they may be
+ * in use still. */
+bool top_has_xattrs(struct top *t);
+bool top_has_acls(struct top *t);
 /* Has something changed since the list was loaded? Cheap. */
 bool top_stale(struct top *t);
 /* Load again: index and list. No blob may be read meanwhile. After a failure the old list stays,
