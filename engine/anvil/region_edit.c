@@ -64,7 +64,8 @@ int region_own(int fd, const struct stat *like, const char *path, struct err *e)
 {
 	if (fchown(fd, like->st_uid, like->st_gid) < 0 && errno != EPERM)
 		return err_set(e, E_IO, errno, "set the owner of '%s'", path);
-	if (fchmod(fd, like->st_mode & 07777) < 0)
+	/* The file is ours: where that is refused, the file system gives all files their modes. */
+	if (fchmod(fd, like->st_mode & 07777) < 0 && errno != EPERM && errno != ENOTSUP)
 		return err_set(e, E_IO, errno, "set the mode of '%s'", path);
 	return 0;
 }

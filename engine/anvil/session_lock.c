@@ -239,7 +239,7 @@ static int create_lock_file(const char *world, const char *path, int *ret, struc
 		return errno == EEXIST ? E_EXISTS : err_set(e, E_IO, errno, "create '%s'", path);
 	/* Not root: it belongs to us, as every file that we make does. */
 	if ((fchown(*ret, st.st_uid, st.st_gid) < 0 && errno != EPERM) ||
-		fchmod(*ret, st.st_mode & 0666) < 0)
+		(fchmod(*ret, st.st_mode & 0666) < 0 && errno != EPERM && errno != ENOTSUP))
 		return err_set(e, E_IO, errno, "create '%s'", path);
 	return 0;
 }

@@ -91,7 +91,9 @@ int io_fsync_dir(int dirfd, const char *path, struct err *e)
 	CLEANUP_FD int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_set(e, E_IO, errno, "open directory '%s'", path);
-	if (fsync(fd) < 0)
+	/* Shared folders and some network file systems cannot. They are asked to hold stores all the
+	 * same; what a power cut leaves there is up to them. */
+	if (fsync(fd) < 0 && errno != EINVAL && errno != ENOTSUP)
 		return err_set(e, E_IO, errno, "fsync directory '%s'", path);
 	return 0;
 }
@@ -109,16 +111,30 @@ int io_sync_close(int *fd, const char *path, struct err *e)
 	return 0;
 }
 
+int io_publish(int dirfd, const char *tmp, const char *path, struct err *e)
+{
+	if (linkat(dirfd, tmp, dirfd, path, 0) == 0) {
+		unlinkat(dirfd, tmp, 0);
+		return 0;
+	}
+	if (errno != EEXIST && renameat2(dirfd, tmp, dirfd, path, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno == EINVAL) {
+		if (faccessat(dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			errno = EEXIST;
+		else if (renameat(dirfd, tmp, dirfd, path) == 0)
+			return 0;
+	}
+	return err_set(e, errno == EEXIST ? E_EXISTS : E_IO, errno, "create '%s'", path);
+}
+
 static int publish(int dirfd, const char *tmp, const char *path, bool excl, struct err *e)
 {
-	if (excl) {
-		if (linkat(dirfd, tmp, dirfd, path, 0) < 0)
-			return err_set(e, errno == EEXIST ? E_EXISTS : E_IO, errno, "create '%s'",
-				path);
-		unlinkat(dirfd, tmp, 0);
-	} else if (renameat(dirfd, tmp, dirfd, path) < 0) {
+	int r = excl ? io_publish(dirfd, tmp, path, e) : 0;
+	if (r < 0)
+		return r;
+	if (!excl && renameat(dirfd, tmp, dirfd, path) < 0)
 		return err_set(e, E_IO, errno, "rename to '%s'", path);
-	}
 	CLEANUP_FREE char *copy = strdup(path);
 	if (!copy)
 		return err_set(e, E_NOMEM, 0, "no memory for a path");

@@ -18,12 +18,17 @@ int io_write(int fd, const void *p, size_t n, const char *path, struct err *e) M
 /* Append what is left of the descriptor to the buffer; E_FORMAT when more than `max`. */
 int io_read_all(int fd, struct buf *b, size_t max, const char *path, struct err *e) MUST_CHECK;
 int io_read_file(int dirfd, const char *path, struct buf *b, size_t max, struct err *e) MUST_CHECK;
-/* fsync the directory `path` below dirfd ("." for dirfd itself). */
+/* fsync the directory `path` below dirfd ("." for dirfd itself). A file system that cannot do that is
+ * taken as it is. */
 int io_fsync_dir(int dirfd, const char *path, struct err *e) MUST_CHECK;
 /* Replace or make a file: temp file beside it, write, fsync, rename, fsync of the directory. After
  * success it is durable; after failure the old file is untouched. `excl`: E_EXISTS when there. */
 int io_write_file(int dirfd, const char *path, struct span data, mode_t mode, bool excl,
 	struct err *e) MUST_CHECK;
+/* Give the file `tmp` the name `path`, by which it is not to replace another: E_EXISTS when that is
+ * taken. Where there are neither hard links nor a rename that refuses, who comes at the very same
+ * time can still be replaced. Not durable by itself. */
+int io_publish(int dirfd, const char *tmp, const char *path, struct err *e) MUST_CHECK;
 /* fsync the directories that lead to `path`, itself included: what io_mkdirs() made survives. */
 int io_sync_parents(const char *path, struct err *e) MUST_CHECK;
 /* mkdir -p; existing directories are fine. Not durable by itself. */

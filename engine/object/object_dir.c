@@ -212,19 +212,6 @@ static void dir_abort(struct object_writer *ow)
 	free(w);
 }
 
-/* Give a finished file its name unless that is taken. Some file systems have no hard links, some no
- * RENAME_NOREPLACE; ids are random, so that a plain rename meets nobody. */
-static int publish(int fd, const char *tmp, const char *key, struct err *e)
-{
-	if (linkat(fd, tmp, fd, key, 0) == 0)
-		return 0;
-	if (errno != EEXIST && renameat2(fd, tmp, fd, key, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno == EINVAL && faccessat(fd, key, F_OK, 0) < 0 && renameat(fd, tmp, fd, key) == 0)
-		return 0;
-	return err_set(e, errno == EEXIST ? E_EXISTS : E_IO, errno, "create object '%s'", key);
-}
-
 static int dir_commit(struct object_writer *ow, const char *key, struct err *e)
 {
 	struct dir_writer *w = (struct dir_writer *)ow;
@@ -233,7 +220,7 @@ static int dir_commit(struct object_writer *ow, const char *key, struct err *e)
 	if (r == 0)
 		r = io_sync_close(&w->fd, d->path, e);
 	if (r == 0)
-		r = publish(d->fd, w->tmp, key, e);
+		r = io_publish(d->fd, w->tmp, key, e); /* ids are random: they meet nobody */
 	if (r == 0) {
 		CLEANUP_FREE char *copy = strdup(key);
 		r = copy ? io_fsync_dir(d->fd, dirname(copy), e)
