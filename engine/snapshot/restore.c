@@ -14,9 +14,9 @@
 #include "engine/base/io.h"
 #include "engine/snapshot/dirnames.h"
 #include "engine/snapshot/extract.h"
+#include "engine/snapshot/metadata.h"
 #include "engine/snapshot/resolve.h"
 #include "engine/snapshot/tree.h"
-#include "engine/snapshot/xattrs.h"
 
 #define POOL_BUDGET ((size_t)32 << 20)
 #define ITEMS_MAX 64 /* files of one directory under way at once; each holds a descriptor */
@@ -97,36 +97,6 @@ static int problem(struct run *w, struct err *own, struct err *e)
 	w->ret->damaged += own->code == E_CORRUPT;
 	if (w->opt->on_problem)
 		w->opt->on_problem(w->opt->ctx, path_of(w), own);
-	return 0;
-}
-
-/* ---- metadata ---- */
-
-static void proc_path(int dirfd, const char *name, char out[300])
-{
-	snprintf(out, 300, "/proc/self/fd/%d/%s", dirfd, name);
-}
-
-/* Owner first: it may clear mode bits. ACLs before the mode, which they would change; times last. */
-static int apply_metadata(int dirfd, const char *name, const struct entry *en, struct err *e)
-{
-	char path[300];
-	unsigned failed;
-	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
-		{.tv_sec = en->mtime.s, .tv_nsec = en->mtime.ns}};
-	proc_path(dirfd, name, path);
-	if (fchownat(dirfd, name, en->uid, en->gid, AT_SYMLINK_NOFOLLOW) < 0 &&
-		(errno != EPERM || geteuid() == 0))
-		return err_set(e, E_IO, errno, "set the owner");
-	int r = xattrs_apply(path, en->xattrs, &failed, e);
-	if (r < 0)
-		return r;
-	if (en->type != NODE_SYMLINK && fchmodat(dirfd, name, en->mode, 0) < 0)
-		return err_set(e, E_IO, errno, "set the mode");
-	if (utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
-		return err_set(e, E_IO, errno, "set the time");
-	if (failed)
-		return err_set(e, E_IO, 0, "%u extended attributes could not be set", failed);
 	return 0;
 }
 
@@ -301,6 +271,12 @@ static int open_parent(struct run *w, const char *path, const char **ret_name)
 	}
 }
 
+/* Is this how a file system says that it knows no such thing? */
+static bool unknown_here(int sys)
+{
+	return sys == EPERM || sys == ENOTSUP;
+}
+
 static int make_link(struct run *w, const struct link_seen *l, int dirfd, const char *name,
 	struct err *e)
 {
@@ -311,7 +287,8 @@ static int make_link(struct run *w, const struct link_seen *l, int dirfd, const 
 		return err_set(e, E_IO, errno, "find '%s' to link to", l->path);
 	tmp_name(w, tmp);
 	if (linkat(from, first, dirfd, tmp, 0) < 0)
-		return err_set(e, E_IO, errno, "link to '%s'", l->path);
+		return err_set(e, unknown_here(errno) ? E_UNSUPPORTED : E_IO, errno, "link to '%s'",
+			l->path);
 	return put_in_place(w, dirfd, tmp, name, e);
 }
 
@@ -353,7 +330,7 @@ static int item_publish(struct run *w, struct dir *d, struct item *it, struct er
 		return r;
 	}
 	/* Attributes that cannot be set are no reason to lose the contents. */
-	int meta = apply_metadata(d->fd, it->tmp, &it->en, e);
+	int meta = metadata_apply(d->fd, it->tmp, &it->en, e);
 	r = put_in_place(w, d->fd, it->tmp, it->name, meta < 0 ? NULL : e);
 	if (r < 0)
 		return r;
@@ -464,11 +441,23 @@ static int restore_special(struct run *w, struct dir *d, const char *name, const
 			makedev(en->rdev_major, en->rdev_minor));
 	}
 	if (r < 0)
-		return err_set(e, E_IO, errno, "create it");
-	int meta = apply_metadata(d->fd, tmp, en, e);
+		return err_set(e, unknown_here(errno) ? E_UNSUPPORTED : E_IO, errno, "make the %s",
+			en->type == NODE_SYMLINK ? "symbolic link" : "special file");
+	int meta = metadata_apply(d->fd, tmp, en, e);
 	r = put_in_place(w, d->fd, tmp, name, meta < 0 ? NULL : e);
 	w->ret->others += r == 0;
 	return r < 0 ? r : meta;
+}
+
+/* A further name of a file where there are no hard links. */
+static int restore_copy(struct run *w, struct dir *d, const char *name, const struct entry *en,
+	const char *first, struct err *e)
+{
+	int r = en->type == NODE_FILE ? restore_file(w, d, name, en, e)
+				      : restore_special(w, d, name, en, e);
+	return r < 0 ? r
+		     : err_set(e, E_UNSUPPORTED, 0,
+				"is a copy of '%s', no link to it: there are none here", first);
 }
 
 /* What is there already may stay, by the user's choice. */
@@ -493,7 +482,7 @@ static int restore_leaf(struct run *w, struct dir *d, const char *name, const st
 		w->ret->kept++;
 		if (w->opt->dry_run || w->opt->overwrite == OVERWRITE_NEVER)
 			return 0;
-		return apply_metadata(d->fd, name, en, e);
+		return metadata_apply(d->fd, name, en, e);
 	}
 	if (en->damaged)
 		return err_set(e, E_FORMAT, 0,
@@ -507,8 +496,11 @@ static int restore_leaf(struct run *w, struct dir *d, const char *name, const st
 	}
 	if (en->nlink > 1) {
 		const struct link_seen *l = find_link(w, en);
+		int linked = l ? make_link(w, l, d->fd, name, e) : E_UNSUPPORTED;
+		if (linked != E_UNSUPPORTED)
+			return linked;
 		if (l)
-			return make_link(w, l, d->fd, name, e);
+			return restore_copy(w, d, name, en, l->path, e);
 	}
 	int r = en->type == NODE_FILE ? restore_file(w, d, name, en, e)
 				      : restore_special(w, d, name, en, e);
@@ -565,7 +557,7 @@ static int restore_dir(struct run *w, struct dir *d, const char *name, const str
 			"could not be read when the snapshot was made; nothing to restore");
 		r = problem(w, &own, e);
 	}
-	if (r == 0 && !w->opt->dry_run && apply_metadata(d->fd, name, en, &own) < 0)
+	if (r == 0 && !w->opt->dry_run && metadata_apply(d->fd, name, en, &own) < 0)
 		r = problem(w, &own, e);
 	return r;
 }
@@ -643,7 +635,7 @@ static int restore_top(struct run *w, const struct snapshot *sn, struct err *e)
 		r = restore_tree(w, w->top, &en.content,
 			en.name.n && !en.damaged && !en.partial, e);
 		if (r == 0 && en.name.n && w->top >= 0 && !w->opt->dry_run)
-			r = apply_metadata(w->top, ".", &en, e);
+			r = metadata_apply(w->top, ".", &en, e);
 		return r;
 	}
 	struct dir d = {.fd = w->top};

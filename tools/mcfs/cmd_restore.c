@@ -7,9 +7,17 @@
 #include "engine/snapshot/restore.h"
 #include "tools/mcfs/session.h"
 
+enum { NAMED_MOST = 5, KINDS = 8 };
+
 struct context {
 	struct cli *cli;
 	bool dry_run;
+	/* What the target cannot hold, it cannot hold for thousands of files: after the first few
+	 * they are counted. */
+	struct {
+		struct err e;
+		unsigned long long n;
+	} kind[KINDS];
 };
 
 static void on_item(void *ctx, enum restore_verb verb, const char *path)
@@ -28,9 +36,32 @@ static void on_item(void *ctx, enum restore_verb verb, const char *path)
 	putchar('\n');
 }
 
+static bool said_often(struct context *c, const struct err *e)
+{
+	if (e->code != E_UNSUPPORTED || c->cli->json || c->cli->verbose)
+		return false;
+	for (unsigned i = 0; i < KINDS; i++) {
+		if (!c->kind[i].n)
+			c->kind[i].e = *e;
+		if (strcmp(c->kind[i].e.msg, e->msg) == 0)
+			return ++c->kind[i].n > NAMED_MOST;
+	}
+	return false;
+}
+
+static void say_counts(const struct context *c)
+{
+	for (unsigned i = 0; i < KINDS && c->kind[i].n; i++)
+		if (c->kind[i].n > NAMED_MOST)
+			fprintf(stderr, "mcfs: %llu more: %s\n", c->kind[i].n - NAMED_MOST,
+				c->kind[i].e.msg);
+}
+
 static void on_problem(void *ctx, const char *path, const struct err *e)
 {
-	cli_problem(((struct context *)ctx)->cli, path, e);
+	struct context *c = ctx;
+	if (!said_often(c, e))
+		cli_problem(c->cli, path, e);
 }
 
 static void on_progress(void *ctx, uint64_t files, uint64_t bytes)
@@ -110,13 +141,13 @@ static void print_result(struct cli *cli, const struct restore_options *opt,
 		printf("; %.1f s", seconds);
 	putchar('\n');
 	if (r->problems)
-		printf("%llu could not be restored as they were (named above)\n",
+		printf("%llu could not be restored as they were (see above)\n",
 			(unsigned long long)r->problems);
 }
 
 static int run(struct cli *cli, int argc, char **argv)
 {
-	struct context ctx = {cli, false};
+	struct context ctx = {.cli = cli};
 	struct restore_options opt = {.on_item = on_item, .on_problem = on_problem,
 		.on_progress = on_progress, .ctx = &ctx, .cancel = &cli_interrupted};
 	struct restore_result result = {0};
@@ -139,6 +170,7 @@ static int run(struct cli *cli, int argc, char **argv)
 		r = restore_run(s.store, sn, &opt, &result, &e);
 	clock_gettime(CLOCK_MONOTONIC, &t1);
 	cli_progress_end(cli);
+	say_counts(&ctx);
 	code = r < 0		? cli_fail(cli, &e)
 	       : result.damaged ? EXIT_DAMAGED
 	       : result.problems ? EXIT_PARTLY
