@@ -115,6 +115,14 @@ static void get_tags(struct rd *r, struct snapshot *sn)
 		sn->tags[sn->n_tags++] = rd_strdup(r);
 }
 
+/* It is authentic, so it was written so: by an mcfs from before 1.0, whose format was another. */
+static int of_another_format(const struct id *id, struct err *e)
+{
+	char hex[2 * ID_BYTES + 1];
+	return err_wrap(e, "%s/%s, written by another version of mcfs?", SNAPSHOT_KIND,
+		hex_of(id->b, ID_BYTES, hex));
+}
+
 int snapshot_parse(struct span s, const struct keys *k, struct snapshot *sn, struct err *e)
 {
 	struct rd r = rd_of(s);
@@ -144,7 +152,8 @@ int snapshot_parse(struct span s, const struct keys *k, struct snapshot *sn, str
 		*counts[i] = rd_var(&r);
 	name_of(k, 0, span_of(s.p, (size_t)(r.p - s.p)), &sn->self);
 	get_tags(&r, sn);
-	return rd_done(&r, "a snapshot object", e);
+	int rc = rd_done(&r, "a snapshot object", e);
+	return rc < 0 ? of_another_format(&sn->id, e) : 0;
 }
 
 int snapshot_write(struct store *s, const struct snapshot *sn, bool replace, struct err *e)

@@ -55,6 +55,8 @@ expect 0 "$MCFS" --json list
 expect 0 "$MCFS" forget --keep-daily 1 --group-by none
 says '1 snapshot kept, 2 forgotten'
 expect 0 "$MCFS" undelete --all
+expect 0 "$MCFS" undelete --all
+says "no forgotten snapshots"
 
 check "the newest forgotten is no rollback; the newest removed is one"
 expect 0 "$MCFS" forget latest

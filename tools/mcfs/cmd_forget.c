@@ -283,6 +283,8 @@ static int bring_back(struct cli *cli, struct session *s, const struct forgotten
 	}
 	if (r == 0 && cli->json)
 		cli_json(json_pack("{s:s, s:O}", "type", "summary", "undeleted", done));
+	else if (r == 0 && all && l->n == 0 && !cli->quiet)
+		printf("no forgotten snapshots\n");
 	json_decref(done);
 	return r;
 }
