@@ -78,6 +78,14 @@ int store_object_put(struct store *s, const char *kind, const struct id *id, str
 	return put(s, kind, id, content, replace, s->cfg.parity && is_copied(kind), e);
 }
 
+static bool is_zero(struct span s)
+{
+	size_t i = 0;
+	while (i < s.n && s.p[i] == 0)
+		i++;
+	return i == s.n;
+}
+
 struct object_copies {
 	unsigned there, whole; /* copies; those that open */
 };
@@ -99,6 +107,9 @@ static int open_any(struct store *s, const char *kind, const struct id *id, stru
 			   NULL) == 0;
 	buf_free(&second);
 	ret->whole = (unsigned)one + two;
+	/* What lies between them is nobody's; but a disk that changes it should not be trusted with the rest. */
+	if (one && two && !is_zero(span_sub(object, n, start - n)))
+		ret->whole = 1;
 	ret->there = ret->whole ? 2 : 1;
 	return ret->whole ? 0 : r;
 }

@@ -295,10 +295,14 @@ static void try_two_copies(const char *kind, size_t n)
 	CLEANUP_BUF struct buf whole = BUF_INIT;
 	OK(buf_add(&whole, object->p, object->len, e));
 	/* Any byte, then any page. */
-	for (size_t at = 0; at < whole.len; at += 1 + whole.len / 300) {
+	for (size_t at = 0, i = 0; at < whole.len; at += 1 + whole.len / 300, i++) {
 		object->p[at] ^= 1;
 		get_it(kind, &got);
 		assert_spans(buf_span(&got), buf_span(&want));
+		told = 0;
+		if (i % 10 == 0)
+			OK(store_copies_check(s, on_bad_copy, NULL, e));
+		assert_int_equal(told, i % 10 == 0); /* between the copies, too */
 		object->p[at] ^= 1;
 	}
 	for (size_t at = 0; at < whole.len; at += 4096) {
