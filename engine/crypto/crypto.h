@@ -38,8 +38,8 @@ void crypto_wipe(void *p, size_t n);
 void *crypto_secret_alloc(size_t n);
 void crypto_secret_free(void *p);
 bool crypto_equal(const void *a, const void *b, size_t n); /* constant time */
-/* An unkeyed hash (BLAKE2b-128): to tell later whether bytes are still the same. Not for the store,
- * where names are keyed. */
+/* An unkeyed hash (BLAKE2b-128): to tell later whether bytes are still the same. Not for what the
+ * store keeps sealed, where names are keyed. */
 #define DIGEST_BYTES 16
 void digest_of(struct span s, uint8_t out[DIGEST_BYTES]);
 

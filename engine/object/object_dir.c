@@ -301,7 +301,7 @@ static int must_be_empty(struct dir_place *d, struct err *e)
 	if (!dir)
 		return err_set(e, E_IO, errno, "open '%s'", d->path);
 	for (struct dirent *de; (de = readdir(dir));) {
-		if (strcmp(de->d_name, "config") == 0)
+		if (strcmp(de->d_name, "config") == 0 || strcmp(de->d_name, "config.copy") == 0)
 			return err_set(e, E_EXISTS, 0, "'%s' holds a store already", d->path);
 		if (strcmp(de->d_name, ".") && strcmp(de->d_name, "..") &&
 			strcmp(de->d_name, "lost+found") && strcmp(de->d_name, "tmp") &&

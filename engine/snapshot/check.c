@@ -595,17 +595,19 @@ static int check_chain(struct run *w, const struct snapshot_list *l, struct err 
 	return r;
 }
 
-static void on_bad_copy(void *ctx, const char *key)
+static void on_bad_copy(void *ctx, const char *key, const char *what)
 {
 	struct err own = ERR_INIT;
-	err_set(&own, E_CORRUPT, 0, "one of its two copies is damaged; 'check --repair' makes it anew");
+	err_set(&own, E_CORRUPT, 0, "%s; 'check --repair' makes it anew", what);
 	damage(ctx, key, &own);
 }
 
 static int check_snapshots(struct run *w, struct err *e)
 {
 	struct snapshot_list l;
-	int r = store_copies_check(w->s, on_bad_copy, w, e);
+	int r = store_config_check(w->s, &w->ret->stale_config, on_bad_copy, w, e);
+	if (r == 0)
+		r = store_copies_check(w->s, on_bad_copy, w, e);
 	if (r == 0)
 		r = snapshot_list_load(&l, w->s, e);
 	if (r < 0)

@@ -35,6 +35,7 @@ struct check_result {
 	uint64_t packs, blobs, snapshots, index_objects;
 	uint64_t read_packs, read_blobs, read_bytes;
 	uint64_t unused_packs; /* left by an interrupted run; harmless */
+	bool stale_config;     /* an interrupted change of the config is still in its second copy; harmless */
 	uint64_t damage;       /* things reported */
 	uint64_t damaged_files;
 	uint64_t lost_files;  /* not counted as damage: a repair had to give up a part of them */

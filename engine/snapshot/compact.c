@@ -294,6 +294,8 @@ int compact_run(struct store *s, const struct compact_options *opt, struct compa
 		r = work_new(&c.work, s, opt->threads, opt->cancel, e);
 	if (r == 0 && !opt->dry_run)
 		r = store_hold(s, LOCK_EXCLUSIVE, "compact", &wait, e);
+	if (r == 0 && !opt->dry_run)
+		r = store_config_mend(s, NULL, NULL, e);
 	if (r == 0)
 		r = work(&c, e);
 	work_free(c.work); /* before what it works on */

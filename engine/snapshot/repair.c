@@ -156,9 +156,9 @@ static int put_aside(struct run *w, const struct id *id, struct err *e)
 	return r;
 }
 
-static void on_mended(void *ctx, const char *key)
+static void on_mended(void *ctx, const char *key, const char *what)
 {
-	done(ctx, key, "written anew from its other copy");
+	done(ctx, key, what);
 }
 
 static int put_all_aside(struct run *w, struct err *e)
@@ -222,6 +222,8 @@ static int repair(struct run *w, struct err *e)
 		r = parity_tidy(w->s, store_config(w->s)->parity, NULL, NULL, &made, &removed, e);
 	if (r == 0)
 		r = store_copies_mend(w->s, store_config(w->s)->parity > 0, on_mended, w, e);
+	if (r == 0)
+		r = store_config_mend(w->s, on_mended, w, e);
 	if (r == 0)
 		r = put_all_aside(w, e);
 	/* On what is there now. */

@@ -175,6 +175,37 @@ static bool parse_slot(const char *line, enum secret_kind kind, struct slot *s)
 
 /* ---- text ---- */
 
+#define SUM_LINE_BYTES ((size_t)(4 + 2 * DIGEST_BYTES + 1))
+
+static void sum_line(struct span s, char line[SUM_LINE_BYTES + 1])
+{
+	uint8_t digest[DIGEST_BYTES];
+	digest_of(s, digest);
+	memcpy(line, "sum ", 4);
+	hex_of(digest, DIGEST_BYTES, line + 4);
+	memcpy(line + SUM_LINE_BYTES - 1, "\n", 2);
+}
+
+int config_add_sum(struct buf *text, size_t start, struct err *e)
+{
+	char line[SUM_LINE_BYTES + 1];
+	sum_line(span_of(text->p + start, text->len - start), line);
+	return buf_add(text, line, SUM_LINE_BYTES, e);
+}
+
+int config_whole(struct span text, struct err *e)
+{
+	static const char head[] = "mcfs store ";
+	char line[SUM_LINE_BYTES + 1];
+	if (text.n < sizeof head || memcmp(text.p, head, sizeof head - 1) != 0)
+		return err_set(e, E_CORRUPT, 0, "this is not the config of an mcfs store");
+	size_t n = text.n < SUM_LINE_BYTES ? 0 : text.n - SUM_LINE_BYTES;
+	sum_line(span_of(text.p, n), line);
+	return n && memcmp(text.p + n, line, SUM_LINE_BYTES) == 0
+		       ? 0
+		       : err_set(e, E_CORRUPT, 0, "the store's config is damaged: its sum is not right");
+}
+
 int config_emit(const struct parsed *c, const struct keys *keys, struct buf *out, struct err *e)
 {
 	char id[2 * ID_BYTES + 1], wrapped[2 * WRAP_BYTES + 1], mac[2 * NAME_BYTES + 1], when[32];
@@ -197,6 +228,8 @@ int config_emit(const struct parsed *c, const struct keys *keys, struct buf *out
 		return r;
 	config_mac(keys, span_of(out->p + start, out->len - start), m);
 	r = addf(out, e, "mac %s\n", hex_of(m, NAME_BYTES, mac));
+	if (r == 0)
+		r = config_add_sum(out, start, e);
 	return r == 0 && out->len - start > CONFIG_MAX_BYTES
 		       ? err_set(e, E_UNSUPPORTED, 0, "the store's config would become too large")
 		       : r;
@@ -280,7 +313,9 @@ static int parse_line(struct parsed *p, char *line, struct err *e)
 
 int config_parse(struct span text, struct parsed *p, struct err *e)
 {
-	int version = 0, head = 0;
+	int version = 0, head = 0, r = config_whole(text, e);
+	if (r < 0)
+		return r;
 	CLEANUP_FREE char *copy = malloc(text.n + 1);
 	if (!copy)
 		return err_set(e, E_NOMEM, 0, "no memory for the config");
@@ -300,8 +335,8 @@ int config_parse(struct span text, struct parsed *p, struct err *e)
 			return err_set(e, E_CORRUPT, 0, "the store's config is cut short");
 		*nl = 0;
 		next = nl + 1;
-		p->ends = next == copy + text.n;
-		int r = parse_line(p, line, e);
+		p->ends = next + SUM_LINE_BYTES == copy + text.n;
+		r = parse_line(p, line, e);
 		if (r == E_CORRUPT)
 			return err_set(e, r, 0, "the store's config has a bad line: '%.40s'", line);
 		if (r < 0)
@@ -348,6 +383,19 @@ static int try_slot(const struct parsed *p, const struct slot *s, const struct s
 	return r;
 }
 
+static int prove(const struct parsed *p, const struct keys *keys, struct err *e)
+{
+	uint8_t mac[NAME_BYTES];
+	config_mac(keys, p->authenticated, mac);
+	if (!crypto_equal(mac, p->mac, NAME_BYTES))
+		return err_set(e, E_CORRUPT, 0,
+			"the store's config was changed by someone without the key");
+	return p->unknown[0] ? err_set(e, E_UNSUPPORTED, 0,
+				       "the store's config has a line that this version does not know: '%s': "
+				       "use a newer mcfs", p->unknown)
+			     : 0;
+}
+
 static const char *const kind_names[] = {"passphrase", "key file", "recovery key"};
 
 int config_open(const struct parsed *p, const struct secret *secret, uint8_t *master,
@@ -355,7 +403,7 @@ int config_open(const struct parsed *p, const struct secret *secret, uint8_t *ma
 {
 	bool opened = false;
 	int tries = 0, r = 0;
-	uint8_t mac[NAME_BYTES], *k = crypto_secret_alloc(KEY_BYTES);
+	uint8_t *k = crypto_secret_alloc(KEY_BYTES);
 	if (!k)
 		return err_set(e, E_NOMEM, 0, "no memory for keys");
 	for (int i = 0; i < p->n_slots && r == 0 && !opened; i++)
@@ -371,19 +419,22 @@ int config_open(const struct parsed *p, const struct secret *secret, uint8_t *ma
 		r = keys_new(keys, master, &p->cfg.id, e);
 	if (r < 0)
 		return r;
-	config_mac(*keys, p->authenticated, mac);
-	if (!crypto_equal(mac, p->mac, NAME_BYTES)) {
+	r = prove(p, *keys, e);
+	if (r < 0)
 		keys_free(TAKE_PTR(*keys));
-		return err_set(e, E_CORRUPT, 0,
-			"the store's config was changed by someone without the key");
-	}
-	if (p->unknown[0]) {
-		keys_free(TAKE_PTR(*keys));
-		return err_set(e, E_UNSUPPORTED, 0,
-			"the store's config has a line that this version does not know: '%s': use a newer "
-			"mcfs", p->unknown);
-	}
-	return 0;
+	return r;
+}
+
+int config_verify(struct span text, const struct keys *keys, struct err *e)
+{
+	struct parsed *p = calloc(1, sizeof *p);
+	if (!p)
+		return err_set(e, E_NOMEM, 0, "no memory for the config");
+	int r = config_parse(text, p, e);
+	if (r == 0)
+		r = prove(p, keys, e);
+	parsed_free(p);
+	return r;
 }
 
 int config_unlock(struct span text, const struct secret *secret, struct store_config *cfg,

@@ -1,7 +1,8 @@
 /* config.h - the store's one clear object: format version, id, options and key slots.
  *
- * Text, one fact a line, so that people can read it; the last line is a keyed hash of all before
- * it, so that nobody without the key can change it unnoticed. A slot holds the master key wrapped
+ * Text, one fact a line, so that people can read it; the last line but one is a keyed hash of all before
+ * it, so that nobody without the key can change it unnoticed, the last a hash without a key, so that damage is
+ * told before a key is at hand. The store has it twice (store.h). A slot holds the master key wrapped
  * under a key made from a passphrase (Argon2id), read from a key file or from a recovery key. docs/FORMAT.md,
  * "STORE/config". */
 #ifndef MCFS_STORE_CONFIG_H
@@ -45,6 +46,11 @@ struct store_config {
  * appended to *out; the sub-keys come back in *keys. */
 int config_create(struct store_config *cfg, const struct secret *secret, struct buf *out,
 	struct keys **keys, struct err *e) MUST_CHECK;
+/* Is the text as it was written? E_CORRUPT when not. It may be of another format. Proves nothing against
+ * somebody who changed it on purpose: config_verify() does. */
+int config_whole(struct span text, struct err *e) MUST_CHECK;
+/* The same with the store's keys. */
+int config_verify(struct span text, const struct keys *keys, struct err *e) MUST_CHECK;
 /* Read the id and the options without any key, unauthenticated: to find out which key is wanted.
  * *ret_kinds: bit 1 << kind for the kinds of slots that are there. */
 int config_peek(struct span text, struct store_config *cfg, unsigned *ret_kinds,

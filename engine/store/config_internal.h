@@ -25,7 +25,7 @@ struct parsed {
 	struct slot slots[CONFIG_MAX_SLOTS];
 	int n_slots;
 	struct buf others;	   /* lines of slots of unknown kinds, to be kept */
-	struct span authenticated; /* all before the mac line, which is the last */
+	struct span authenticated; /* all before the mac line, behind which only the sum is */
 	bool ends;
 	uint8_t mac[NAME_BYTES];
 	bool has_mac, has_id;
@@ -38,6 +38,8 @@ void parsed_free(struct parsed *p);
 /* The text, with a new mac. */
 int config_emit(const struct parsed *c, const struct keys *keys, struct buf *out,
 	struct err *e) MUST_CHECK;
+/* The last line: of all that stands in `text` from `start` on. */
+int config_add_sum(struct buf *text, size_t start, struct err *e) MUST_CHECK;
 /* Find the slot that the secret opens, check the mac. `master`: KEY_BYTES of locked memory. */
 int config_open(const struct parsed *p, const struct secret *secret, uint8_t *master,
 	struct keys **keys, int *ret_slot, struct err *e) MUST_CHECK;

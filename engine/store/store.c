@@ -21,30 +21,16 @@ int store_create(struct object_place *place, struct store_config *cfg, const str
 	cfg->created = time(NULL);
 	int r = config_create(cfg, secret, &text, &keys, e);
 	if (r == 0)
-		r = object_put(place, "config", buf_span(&text), false, e);
+		r = store_config_create(place, buf_span(&text), e);
 	keys_free(keys);
 	return r;
-}
-
-int store_config_read(struct object_place *place, struct buf *text, struct err *e)
-{
-	int r = object_get(place, "config", CONFIG_MAX_BYTES, text, e);
-	if (r == E_NOTFOUND)
-		return err_set(e, E_NOTFOUND, 0,
-			"there is no store here (no 'config' in it): make one with 'mcfs init'");
-	return r;
-}
-
-int store_config_replace(struct object_place *place, struct span text, struct err *e)
-{
-	return object_put(place, "config", text, true, e);
 }
 
 int store_peek(struct object_place *place, struct store_config *cfg, unsigned *ret_kinds,
 	struct err *e)
 {
 	CLEANUP_BUF struct buf text = BUF_INIT;
-	int r = store_config_read(place, &text, e);
+	int r = store_config_read(place, &text, NULL, e);
 	return r < 0 ? r : config_peek(buf_span(&text), cfg, ret_kinds, e);
 }
 
@@ -77,6 +63,7 @@ int store_open(struct store **ret, struct object_place *place, const struct secr
 	const struct store_options *opt, struct err *e)
 {
 	CLEANUP_BUF struct buf text = BUF_INIT;
+	struct err flaw = ERR_INIT;
 	struct store *s = calloc(1, sizeof *s);
 	if (!s) {
 		object_place_free(place);
@@ -89,7 +76,10 @@ int store_open(struct store **ret, struct object_place *place, const struct secr
 	s->log = opt->log;
 	s->lock_interval_ms = opt->lock_interval_ms ? opt->lock_interval_ms : LOCK_INTERVAL_MS;
 	snprintf(s->what, sizeof s->what, "%s", opt->what ? opt->what : "writing");
-	int r = store_config_read(place, &text, e);
+	int r = store_config_read(place, &text, &flaw, e);
+	if (r == 0 && flaw.code)
+		log_say(&s->log, LOG_WARN, "%.300s: its second copy is used; 'mcfs check --repair' puts it right",
+			flaw.code == E_NOTFOUND ? "the store's config is missing" : flaw.msg);
 	if (r == 0)
 		r = config_unlock(buf_span(&text), secret, &s->cfg, &s->keys, e);
 	if (r == 0)

@@ -31,11 +31,15 @@ int store_create(struct object_place *place, struct store_config *cfg,
 /* What the config says in the clear, to find the right key. */
 int store_peek(struct object_place *place, struct store_config *cfg, unsigned *ret_kinds,
 	struct err *e) MUST_CHECK;
-/* The config's text, and to put a changed one (config.h, config_edit) in its place: atomically, the old
- * one stays until the new one is durable. Of two who change it at a time one would lose: take an
- * exclusive lock (lock.h). */
-int store_config_read(struct object_place *place, struct buf *text, struct err *e) MUST_CHECK;
+/* The config's text: of `config`, or where that is missing or damaged, of its second copy. *ret_flaw (may be
+ * NULL): what is the matter with the first, code 0 when nothing is. And to put a changed one (config.h,
+ * config_edit) in its place: the old one stays until the new one is durable. Of two who change it at a time one
+ * would lose: take an exclusive lock (lock.h). */
+int store_config_read(struct object_place *place, struct buf *text, struct err *ret_flaw,
+	struct err *e) MUST_CHECK;
 int store_config_replace(struct object_place *place, struct span text, struct err *e) MUST_CHECK;
+/* In an empty place; E_EXISTS when there is a config. */
+int store_config_create(struct object_place *place, struct span text, struct err *e) MUST_CHECK;
 /* Open; takes the place in any case. Brings the index up to date. */
 int store_open(struct store **ret, struct object_place *place, const struct secret *secret,
 	const struct store_options *opt, struct err *e) MUST_CHECK;
@@ -127,9 +131,14 @@ int store_object_list_sizes(struct store *s, const char *kind, store_object_each
  * written with two copies in one object, of which a reader takes what opens; also when parity is gone again.
  * Both go through all of them and call `fn` (may be NULL) for each of which one copy is damaged. To mend is to
  * write such a one anew, and with `twice` also those that have one copy yet. */
-typedef void (*store_copies_each)(void *ctx, const char *key);
+typedef void (*store_copies_each)(void *ctx, const char *key, const char *what);
 int store_copies_check(struct store *s, store_copies_each fn, void *ctx, struct err *e) MUST_CHECK;
 int store_copies_mend(struct store *s, bool twice, store_copies_each fn, void *ctx,
 	struct err *e) MUST_CHECK;
+/* The same for the two copies of the config. *ret_stale: both are whole, and the second is not what `config` is:
+ * a change of it was interrupted. To mend is for who holds the exclusive lock; of two that differ `config` counts. */
+int store_config_check(struct store *s, bool *ret_stale, store_copies_each fn, void *ctx,
+	struct err *e) MUST_CHECK;
+int store_config_mend(struct store *s, store_copies_each fn, void *ctx, struct err *e) MUST_CHECK;
 
 #endif

@@ -196,7 +196,8 @@ static int look_at_copies(void *ctx, const struct id *id, uint64_t size, struct 
 	if (r == 0 && w->mend && (damaged || (w->twice && c.there == 1)))
 		r = put(w->s, w->kind, id, buf_span(&content), true, w->twice, e);
 	if (r == 0 && damaged && w->fn)
-		w->fn(w->ctx, store_object_key(w->kind, id, key));
+		w->fn(w->ctx, store_object_key(w->kind, id, key),
+			w->mend ? "written anew from its other copy" : "one of its two copies is damaged");
 	return r;
 }
 

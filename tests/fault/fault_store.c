@@ -59,7 +59,7 @@ int fault_store_open(struct object_place *place, struct store **ret, struct err 
 	CLEANUP_BUF struct buf text = BUF_INIT;
 	struct config_edit *ed = NULL;
 	struct err refused = ERR_INIT;
-	int r = store_config_read(place, &text, e);
+	int r = store_config_read(place, &text, NULL, e);
 	if (r < 0) {
 		object_place_free(place);
 		return r;
@@ -158,7 +158,7 @@ static int change_keys(struct store *s, key_edit edit, const struct secret *proo
 	struct err refused = ERR_INIT;
 	int r = store_lock_take(s, LOCK_EXCLUSIVE, "key", NULL, &lock, e);
 	if (r == 0)
-		r = store_config_read(store_place(s), &old, e);
+		r = store_config_read(store_place(s), &old, NULL, e);
 	if (r == 0 && config_edit_open(&ed, buf_span(&old), at_hand[0], &refused) < 0)
 		r = config_edit_open(&ed, buf_span(&old), at_hand[1], e);
 	if (r == 0)
@@ -299,6 +299,29 @@ void fault_store_bury(struct object_place *place)
 		OK(object_remove(place, key, e));
 }
 
+/* The config's second copy never opens with what `config` does not open with any more. */
+static void no_way_back(struct object_place *place, const char *when, unsigned long n)
+{
+	static const struct secret *const removable[] = {&test_secret, &third_secret};
+	static const char *const keys[] = {"config", "config.copy"};
+	for (unsigned i = 0; i < N_OF(removable); i++) {
+		int r[2];
+		for (unsigned k = 0; k < 2; k++) {
+			struct store_config cfg;
+			struct keys *sub = NULL;
+			const struct buf *text = mem_place_object(place, keys[k]);
+			if (!text)
+				fail_msg("%s, fault at %lu: no %s", when, n, keys[k]);
+			r[k] = config_unlock(buf_span(text), removable[i], &cfg, &sub, NULL);
+			keys_free(sub);
+			if (r[k] != 0 && r[k] != E_AUTH)
+				fail_msg("%s, fault at %lu: %s is damaged", when, n, keys[k]);
+		}
+		if (r[0] == E_AUTH && r[1] == 0)
+			fail_msg("%s, fault at %lu: key %u opens the second copy", when, n, i);
+	}
+}
+
 void fault_store_must_hold(struct object_place *place, const char *when, unsigned long n)
 {
 	static const unsigned kept[] = {1, 3, 4};
@@ -307,6 +330,7 @@ void fault_store_must_hold(struct object_place *place, const char *when, unsigne
 	struct forgotten_list f;
 	struct check_result res;
 	const struct check_options opt = {.read_percent = 100, .threads = 1, .on_damage = on_damage};
+	no_way_back(place, when, n);
 	OK(fault_store_open(mem_place_borrow(place), &s, e));
 	OK(snapshot_list_load(&l, s, e));
 	OK(forgotten_load(&f, s, e));
@@ -350,5 +374,8 @@ void fault_store_must_be_done(struct object_place *place, const struct fault_op 
 			op->snapshots);
 	snapshot_list_free(&l);
 	store_close(s);
+	const struct buf *config = mem_place_object(place, "config"),
+			 *copy = mem_place_object(place, "config.copy");
+	assert_spans(buf_span(copy), buf_span(config));
 	fault_store_must_open(place, op);
 }

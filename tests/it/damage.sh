@@ -69,20 +69,56 @@ one_of() { # FILE..: the first
 	echo "$1"
 }
 
-check "a flipped bit in the config"
-for at in $(offsets "$work/good/config"); do
+check "a flipped bit in the config, or no config: the second copy is used, and told, and repair puts it right"
+hurt() { # HOW FILE
+	case $1 in
+	gone) rm "$2" ;;
+	empty) : >"$2" ;;
+	long) head -c 100000 /dev/zero >>"$2" ;;
+	*) flip "$2" "$1" ;;
+	esac
+}
+for how in $(offsets "$work/good/config") gone empty long; do
 	fresh
-	flip "$work/store/config" "$at"
-	got=0
-	"$MCFS" list >"$work/stdout" 2>"$work/stderr" || got=$?
-	[ "$got" = 11 ] || [ "$got" = 12 ] || fail "byte $at of the config: exit code $got"
+	hurt "$how" "$work/store/config"
+	expect 0 "$MCFS" list
 	one_clear_line
+	says 'its second copy is used'
+	[ "$(wc -l <"$work/stdout")" = 2 ] || fail "$how: not all snapshots are listed"
 done
-check "a changed option in the config"
+for one in config config.copy; do
+	for how in 70 gone empty; do
+		fresh
+		hurt "$how" "$work/store/$one"
+		expect 12 "$MCFS" check
+		says "^mcfs: $one: is (missing|damaged); 'check --repair' makes it anew"
+		expect 0 "$MCFS" check --repair
+		says "$one: written anew"
+		cmp "$work/good/config" "$work/store/config" && cmp "$work/good/config" "$work/store/config.copy" || fail "$one, $how"
+		expect 0 "$MCFS" check
+		[ ! -s "$work/stderr" ] || fail "something is said still"
+	done
+done
+check "both copies damaged: refused"
+for how in 3 70 empty; do
+	fresh
+	hurt "$how" "$work/store/config"
+	hurt "$how" "$work/store/config.copy"
+	expect 12 "$MCFS" list
+	one_clear_line
+	says 'key import'
+done
 fresh
-sed -i 's/^slack exact/slack discard/' "$work/store/config"
+rm "$work/store/config" "$work/store/config.copy"
+expect 1 "$MCFS" list
+one_clear_line
+check "a changed option in the config, by someone who knows the format but has no key"
+fresh
+sed -i 's/^slack exact/slack discard/; /^sum /d' "$work/store/config"
+echo "sum $(b2sum -l 128 "$work/store/config" | cut -d' ' -f1)" >>"$work/store/config"
 expect 12 "$MCFS" list
 one_clear_line
+says 'changed by someone without the key'
 
 check "a flipped bit in a snapshot object"
 for at in $(offsets "$(one_of "$work"/good/snapshots/*)"); do

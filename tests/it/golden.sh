@@ -37,6 +37,13 @@ expect 0 "$MCFS" -s "$work/copy" restore "$name:golden/" --to "$work/inflated" -
 same "$work/third" "$work/inflated"
 check_store "$work/copy"
 
+check "without its config, from the second copy"
+rm "$work/copy/config"
+expect 0 "$MCFS" -s "$work/copy" list
+says 'its second copy is used'
+expect 0 "$MCFS" -s "$work/copy" check --repair
+check_store "$work/copy"
+
 check "a new snapshot on top of it"
 mkdir "$work/src"
 cp -a "$work/second/." "$work/src/"

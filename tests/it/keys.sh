@@ -98,6 +98,11 @@ cp "$MCFS_STORE/config" "$work/config.6"
 cp "$work/config.5" "$MCFS_STORE/config"
 expect 12 "$MCFS" list
 one_clear_line
+rm "$MCFS_STORE/config"
+cp "$work/config.5" "$MCFS_STORE/config.copy"
+expect 12 "$MCFS" -q list
+one_clear_line
+cp "$work/config.6" "$MCFS_STORE/config.copy"
 cp "$work/config.6" "$MCFS_STORE/config"
 expect 0 "$MCFS" list
 
@@ -107,14 +112,15 @@ expect 0 "$MCFS" key export "$work/exported"
 ! grep -q 1st "$work/exported" || fail "the passphrase is in it"
 expect 1 "$MCFS" key export "$work/exported"
 "$MCFS" key export | cmp - "$work/exported"
-rm "$MCFS_STORE/config"
+rm "$MCFS_STORE"/config*
 expect 1 "$MCFS" list
 expect 11 env MCFS_PASSPHRASE=wrong "$MCFS" key import "$work/exported"
 [ ! -e "$MCFS_STORE/config" ] || fail "a config with the wrong passphrase"
 expect 0 "$MCFS" key import "$work/exported"
 expect 0 "$MCFS" list
-sed -i 's/^slack exact/slack discard/' "$MCFS_STORE/config"
+sed -i 's/^slack exact/slack discard/' "$MCFS_STORE"/config*
 expect 12 "$MCFS" list
+says "key import"
 expect 0 "$MCFS" key import "$work/exported"
 expect 0 "$MCFS" list
 expect 0 "$MCFS" -s "$work/store2" init
@@ -122,13 +128,41 @@ expect 0 "$MCFS" -s "$work/store2" snapshot "$work/src"
 expect 0 "$MCFS" -s "$work/store2" key export "$work/exported2"
 expect 11 "$MCFS" key import "$work/exported2"
 one_clear_line
-rm "$MCFS_STORE/config"
+rm "$MCFS_STORE"/config*
 expect 11 "$MCFS" key import "$work/exported2"
 says 'another store'
 expect 0 "$MCFS" key import "$work/exported"
 echo nonsense >"$work/nonsense"
 expect 12 "$MCFS" key import "$work/nonsense"
 expect 0 "$MCFS" list
+
+check "a removed secret does not come back with the second copy; a change that finds config damaged goes on from that"
+expect 0 env MCFS_NEW_PASSPHRASE=gone "$MCFS" key add passphrase --label gone
+opens MCFS_PASSPHRASE=gone
+expect 0 "$MCFS" key remove gone
+cmp "$MCFS_STORE/config" "$MCFS_STORE/config.copy" || fail "the copy is not what config is"
+cp "$MCFS_STORE/config" "$work/config.7"
+: >"$MCFS_STORE/config"
+shut_q() {
+	expect 11 env MCFS_CONFIG_DIR="$work/nothing" "$1" "$MCFS" -q list
+	one_clear_line
+}
+shut_q MCFS_PASSPHRASE=gone
+opens MCFS_PASSPHRASE=1st
+expect 0 env MCFS_NEW_PASSPHRASE=more "$MCFS" key add passphrase --label more
+says 'its second copy is used'
+cmp "$MCFS_STORE/config" "$MCFS_STORE/config.copy" || fail "the copy is not what config is"
+opens MCFS_PASSPHRASE=more
+expect 0 "$MCFS" key remove more
+
+check "a change that was interrupted between the two: config counts, a remark, and compact ends it"
+cp "$work/config.7" "$MCFS_STORE/config.copy"
+expect 0 "$MCFS" list
+[ ! -s "$work/stderr" ] || fail "something is said"
+expect 0 "$MCFS" check
+says 'the second copy of the config is of a change that was interrupted'
+expect 0 "$MCFS" compact
+cmp "$MCFS_STORE/config" "$MCFS_STORE/config.copy" || fail "the copy is not what config is"
 
 check "two at a time: both succeed, or one is told who is at it; no slot is lost"
 unset MCFS_PASSPHRASE

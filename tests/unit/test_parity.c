@@ -265,9 +265,10 @@ static void test_swapped(void **state)
 
 static unsigned told;
 
-static void on_bad_copy(void *ctx, const char *key)
+static void on_bad_copy(void *ctx, const char *key, const char *what)
 {
 	(void)ctx;
+	(void)what;
 	assert_non_null(strstr(key, "/abab"));
 	told++;
 }

@@ -81,6 +81,7 @@ static json_t *result_json(const struct check_result *r)
 	json_t *o = json_pack("{s:s}", "type", "summary");
 	for (size_t i = 0; i < sizeof n / sizeof *n; i++)
 		json_object_set_new(o, n[i].key, json_integer((json_int_t)n[i].v));
+	json_object_set_new(o, "stale_config_copy", json_boolean(r->stale_config));
 	return o;
 }
 
@@ -125,6 +126,9 @@ static void print_result(const struct cli *cli, const struct check_options *opt,
 	if (r->without_parity)
 		printf("%llu pack%s without parity; 'mcfs parity add' makes it\n",
 			(unsigned long long)r->without_parity, cli_s(r->without_parity));
+	if (r->stale_config)
+		printf("the second copy of the config is of a change that was interrupted; the next change of the "
+		       "config, or compact, makes it anew\n");
 	if (r->unused_packs)
 		printf("%llu pack%s of interrupted runs in no index; this does no harm\n",
 			(unsigned long long)r->unused_packs, cli_s(r->unused_packs));

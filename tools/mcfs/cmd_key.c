@@ -75,7 +75,7 @@ static int change_begin(struct change *c, struct cli *cli, bool write, struct er
 		r = read_secret(cli, store_place(c->s), &c->secret, e);
 	/* Read under the lock: what another changed meanwhile must not get lost. */
 	if (r == 0)
-		r = store_config_read(store_place(c->s), &text, e);
+		r = store_config_read(store_place(c->s), &text, NULL, e);
 	if (r == 0)
 		r = config_edit_open(&c->ed, buf_span(&text), &c->secret, e);
 	if (r < 0)
@@ -421,7 +421,7 @@ static int run_export(struct cli *cli, const struct key_args *a, struct err *e)
 		return err_set(e, E_USAGE, 0, "export takes one file");
 	int r = change_begin(&c, cli, false, e); /* proves that it is worth keeping */
 	if (r == 0)
-		r = store_config_read(store_place(c.s), &text, e);
+		r = store_config_read(store_place(c.s), &text, NULL, e);
 	if (r == 0 && path)
 		r = io_write_file(AT_FDCWD, path, buf_span(&text), 0600, true, e);
 	else if (r == 0 && fwrite(text.p, 1, text.len, stdout) != text.len)
@@ -491,14 +491,14 @@ static int import_into(struct cli *cli, struct object_place *place, struct span 
 	if (r == 0)
 		r = must_belong(place, keys, e);
 	/* A config that is there and sound is not put back to an older one by mistake. */
-	if (r == 0 && object_get(place, "config", CONFIG_MAX_BYTES, &now, NULL) == 0 &&
+	if (r == 0 && store_config_read(place, &now, NULL, NULL) == 0 &&
 		config_peek(buf_span(&now), &there, &kinds, NULL) == 0) {
 		if (memcmp(there.id.b, cfg.id.b, ID_BYTES) != 0)
 			r = err_set(e, E_EXISTS, 0, "there is the config of another store");
 		else if (there.serial > cfg.serial)
 			r = err_set(e, E_EXISTS, 0,
-				"the store's config is newer than this one (remove it first, if it is "
-				"worthless)");
+				"the store's config is newer than this one (remove 'config' and "
+				"'config.copy' first, if they are worthless)");
 	}
 	if (r == 0)
 		r = store_config_replace(place, text, e);

@@ -18,7 +18,7 @@ int cli_edit_config(struct cli *cli, struct store *s, struct store_lock *lock,
 	struct store_config cfg;
 	unsigned kinds;
 	/* Read under the lock: what another changed meanwhile must not get lost. */
-	int r = store_config_read(store_place(s), &text, e);
+	int r = store_config_read(store_place(s), &text, NULL, e);
 	if (r == 0)
 		r = config_peek(buf_span(&text), &cfg, &kinds, e);
 	if (r == 0)
