@@ -228,6 +228,26 @@ static int refuse(const char *world, const struct session_user *u, struct err *e
 		u->has_lock ? "" : ", which has its region files open");
 }
 
+static bool has(const char *folder, const char *name)
+{
+	CLEANUP_FREE char *path = NULL;
+	if (asprintf(&path, "%s/%s", folder, name) < 0) {
+		path = NULL;
+		return true; /* no memory: look into it, which will say so */
+	}
+	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int session_lock_unused(const char *folder, struct err *e)
+{
+	struct session_user user;
+	bool used;
+	if (!has(folder, LOCK_NAME) && !has(folder, "level.dat"))
+		return 0;
+	int r = session_lock_test(folder, &used, &user, e);
+	return r < 0 || !used ? r : refuse(folder, &user, e);
+}
+
 /* Made as the server would have: it must be able to open it, whoever runs mcfs. */
 static int create_lock_file(const char *world, const char *path, int *ret, struct err *e)
 {

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "engine/anvil/session_lock.h"
 #include "engine/base/cleanup.h"
 #include "engine/base/io.h"
 #include "engine/snapshot/dirnames.h"
@@ -85,11 +87,12 @@ static void say(struct run *w, enum restore_verb verb)
 		w->opt->on_item(w->opt->ctx, verb, path_of(w));
 }
 
-/* One thing could not be restored: say so and go on. Lack of memory or space, and the user's
- * interruption, end the run. */
+/* One thing could not be restored: say so and go on. Lack of memory or space, a server that uses the
+ * world, and the user's interruption, end the run. */
 static int problem(struct run *w, struct err *own, struct err *e)
 {
-	if (own->code == E_NOMEM || own->code == E_NOSPACE || own->code == E_CANCELLED) {
+	if (own->code == E_NOMEM || own->code == E_NOSPACE || own->code == E_CANCELLED ||
+		own->code == E_LOCKED) {
 		*e = *own;
 		return err_wrap(e, "restore '%s'", path_of(w));
 	}
@@ -518,6 +521,42 @@ static int restore_leaf(struct run *w, struct dir *d, const char *name, const st
 	return r;
 }
 
+/* ---- worlds in use ---- */
+
+static void go_up(char *path)
+{
+	const char *up = dirname(path);
+	memmove(path, up, strlen(up) + 1); /* in place already, but for "." */
+}
+
+/* The target, which need not be there yet, may be a world, or lie in one. */
+static int unused_above(const char *target, struct err *e)
+{
+	CLEANUP_FREE char *there = strdup(*target ? target : "."), *path = NULL;
+	if (!there)
+		return err_set(e, E_NOMEM, 0, "no memory for a path");
+	while (!(path = realpath(there, NULL)) && errno == ENOENT && strcmp(there, ".") != 0)
+		go_up(there);
+	while (path) {
+		int r = session_lock_unused(path, e);
+		if (r < 0 || strcmp(path, "/") == 0)
+			return r;
+		go_up(path);
+	}
+	return 0; /* whoever opens it will say what is wrong */
+}
+
+/* The directory that the restore has come to may be one. */
+static int unused_here(const struct run *w, struct err *e)
+{
+	CLEANUP_FREE char *path = NULL;
+	if (asprintf(&path, "%s/%s", w->opt->to, path_of(w)) < 0) {
+		path = NULL;
+		return err_set(e, E_NOMEM, 0, "no memory for a path");
+	}
+	return session_lock_unused(path, e);
+}
+
 /* ---- directories ---- */
 
 static int restore_tree(struct run *w, int fd, const struct content *dir, bool whole,
@@ -542,6 +581,10 @@ static int restore_dir(struct run *w, struct dir *d, const char *name, const str
 	}
 	if (r < 0)
 		return problem(w, &own, e);
+	if (there && !w->opt->dry_run && !w->opt->into_running)
+		r = unused_here(w, e);
+	if (r < 0)
+		return r;
 	w->ret->dirs += !there;
 	CLEANUP_FD int fd = d->fd < 0 ? -1
 				      : openat(d->fd, name,
@@ -666,7 +709,9 @@ int restore_run(struct store *s, const struct snapshot *sn, const struct restore
 	struct run w = {.s = s, .opt = opt, .ret = ret, .top = -1};
 	*ret = (struct restore_result){0};
 	w.x.s = s;
-	int r = open_target(&w, e);
+	int r = opt->dry_run || opt->into_running ? 0 : unused_above(opt->to, e);
+	if (r == 0)
+		r = open_target(&w, e);
 	if (r == 0)
 		r = pool_new(&w.x.pool, opt->threads, POOL_BUDGET, e);
 	unsigned n = r == 0 ? pool_threads(w.x.pool) : 0;

@@ -24,6 +24,7 @@ struct restore_options {
 	const char *to;
 	enum overwrite overwrite;
 	bool dry_run, delete_extra, verify;
+	bool into_running; /* do not care whether a server uses the world that is written into */
 	unsigned threads;
 	void (*on_item)(void *ctx, enum restore_verb verb, const char *path);
 	void (*on_problem)(void *ctx, const char *path, const struct err *e);
@@ -39,6 +40,8 @@ struct restore_result {
 	uint64_t damaged;  /* of these: because the store is damaged */
 };
 
+/* E_LOCKED when `to`, a folder above it, or one in it that the restore comes to is a world that a
+ * server uses: what was restored before that stays. */
 int restore_run(struct store *s, const struct snapshot *sn, const struct restore_options *opt,
 	struct restore_result *ret, struct err *e) MUST_CHECK;
 

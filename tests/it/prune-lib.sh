@@ -35,3 +35,27 @@ nothing_lost() { # WANT WORLD WHAT
 		fail "$3: chunks are neither in the world nor in the trash"
 	}
 }
+
+# A stand-in for a server on the world $w: ready when start_server returns.
+start_server() {
+	rm -f "$work/to"
+	mkfifo "$work/to"
+	"$MCFS_SERVER_STAND_IN" "$w" <"$work/to" >"$work/from" 2>&1 &
+	server=$!
+	exec 9>"$work/to"
+	until grep -q 'ready\|locked\|failed' "$work/from"; do sleep 0.02; done
+}
+
+ask() { # COMMAND -> waits for its answer
+	local n
+	n=$(wc -l <"$work/from")
+	echo "$*" >&9
+	until [ "$(wc -l <"$work/from")" -gt "$n" ]; do sleep 0.02; done
+	! tail -n 1 "$work/from" | grep failed
+}
+
+stop_server() {
+	ask quit
+	exec 9>&-
+	wait "$server"
+}

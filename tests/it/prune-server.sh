@@ -14,29 +14,6 @@ file=$(find "$w/region" -name 'r.0.0.mca' -printf 'region/%f')
 mapfile -t here < <(printf '%s\n' "${all[@]}" | awk -F. '$2 >= 0 && $2 < 32 && $3 >= 0 && $3 < 32' | sed -n 1,40p)
 [ ${#here[@]} -ge 20 ] || fail "too few chunks"
 
-start_server() {
-	rm -f "$work/to"
-	mkfifo "$work/to"
-	"$MCFS_SERVER_STAND_IN" "$w" <"$work/to" >"$work/from" 2>&1 &
-	server=$!
-	exec 9>"$work/to"
-	until grep -q 'ready\|locked\|failed' "$work/from"; do sleep 0.02; done
-}
-
-ask() { # COMMAND -> waits for its answer
-	local n
-	n=$(wc -l <"$work/from")
-	echo "$*" >&9
-	until [ "$(wc -l <"$work/from")" -gt "$n" ]; do sleep 0.02; done
-	! tail -n 1 "$work/from" | grep failed
-}
-
-stop_server() {
-	ask quit
-	exec 9>&-
-	wait "$server"
-}
-
 xz() { # c.X.Z -> X Z
 	local IFS=.
 	set -- $1

@@ -74,7 +74,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct restore_options 
 	static const struct option options[] = {{"to", required_argument, NULL, 't'},
 		{"dry-run", no_argument, NULL, 'n'}, {"delete", no_argument, NULL, 'd'},
 		{"overwrite", required_argument, NULL, 'o'}, {"verify", no_argument, NULL, 'v'},
-		{0}};
+		{"into-running", no_argument, NULL, 'r'}, {0}};
 	int o;
 	while ((o = getopt_long(argc, argv, "n", options, NULL)) != -1)
 		switch (o) {
@@ -89,6 +89,9 @@ static int parse(struct cli *cli, int argc, char **argv, struct restore_options 
 			break;
 		case 'v':
 			opt->verify = true;
+			break;
+		case 'r':
+			opt->into_running = true;
 			break;
 		case 'o':
 			if (strcmp(optarg, "always") == 0)
@@ -185,7 +188,7 @@ static int run(struct cli *cli, int argc, char **argv)
 
 const struct command command_restore = {"restore", run,
 	"restore SNAP[:PATH] --to DIR [--dry-run] [--delete]\n"
-	"             [--overwrite always|if-changed|never] [--verify]",
+	"             [--overwrite always|if-changed|never] [--verify] [--into-running]",
 	"put files of a snapshot back",
 	"  --to DIR      where to; the thing named by PATH comes into DIR under its own name;\n"
 	"                with a '/' at PATH's end, what is in the directory comes into DIR\n"
@@ -194,4 +197,5 @@ const struct command command_restore = {"restore", run,
 	"  --overwrite always      replace what is there (the default)\n"
 	"  --overwrite if-changed  leave files of the same size and time alone\n"
 	"  --overwrite never       leave everything alone that is there\n"
-	"  --verify      read every file back from the disk and compare\n"};
+	"  --verify      read every file back from the disk and compare\n"
+	"  --into-running          into a world that a server uses, too\n"};
