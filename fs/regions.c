@@ -274,7 +274,7 @@ static int loose_nbt(struct call *cl, const struct region *r, unsigned slot, str
 	struct loose l = loose_of(cl, r, slot);
 	struct piece_key key = {r->en.content.name, PIECE_FILE_NBT + slot};
 	CLEANUP_BUF struct buf b = BUF_INIT;
-	struct span rec;
+	struct span rec = {0};
 	if (r->en.content.kind < CONTENT_BLOB)
 		return err_set(&cl->e, E_FORMAT, 0, "the region file is too short");
 	if (!fscache_has(cl->fs->cache, &key)) {
@@ -307,7 +307,7 @@ int region_record(struct call *cl, const struct region *r, unsigned slot, struct
 	struct buf *mcc, bool *ret_mcc)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
-	struct span rec;
+	struct span rec = {0};
 	*ret_mcc = false;
 	if (r->place)
 		return live_region_record(cl, r, slot, record, mcc, ret_mcc);

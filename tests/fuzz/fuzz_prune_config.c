@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	struct rules *rules;
 	struct err e = ERR_INIT;
 	/* Includes and selections would read what happens to be on the machine. */
-	if (n == 0 || memmem(p, n, "include", 7) || memmem(p, n, "Selection", 9) ||
+	if (!p || n == 0 || memmem(p, n, "include", 7) || memmem(p, n, "Selection", 9) ||
 		memmem(p, n, "Player", 6))
 		return 0;
 	int r = prune_config_parse(&c, (struct span){p, n}, "fuzz.yaml", &e);

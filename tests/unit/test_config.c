@@ -324,7 +324,7 @@ static void test_recovery(void **state)
 		for (size_t i = 0; s[i]; i++) {
 			if (s[i] == '-')
 				continue;
-			char want[20];
+			char want[40];
 			snprintf(want, sizeof want, "group %zu ", i / 6 + 1);
 			for (const char *c = "0123456789ABCDEFGHJKMNPQRSTVWXYZ*"; *c; c++) {
 				struct err err = ERR_INIT;
