@@ -38,6 +38,13 @@ int err_set(struct err *e, int code, int sys, const char *fmt, ...)
 	return code;
 }
 
+int err_pass(struct err *e, const struct err *own)
+{
+	if (e)
+		*e = *own;
+	return own->code;
+}
+
 int err_wrap(struct err *e, const char *fmt, ...)
 {
 	if (!e)

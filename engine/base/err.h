@@ -2,7 +2,8 @@
  *
  * A function that can fail returns 0 or one of the negative codes below and takes a `struct err *`
  * as its last argument. The struct belongs to the caller, needs no memory of its own and so works
- * when memory has run out. It may be NULL: then only the code is told.
+ * when memory has run out. It may be NULL: then only the code is told, and not even that by a
+ * function that wraps (E_IO): who looks at codes gives a struct.
  *
  * Where a failure is detected: `return err_set(e, E_IO, errno, "read '%s'", path);`
  * On the way up, to say what was being done: `return err_wrap(e, "snapshot %s", name);`
@@ -43,7 +44,11 @@ struct err {
 int err_set(struct err *e, int code, int sys, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* Put "context: " in front of the message and return the code that is already there. */
+/* Hand a failure on that was kept apart until it was clear that it is one, and return its code. */
+int err_pass(struct err *e, const struct err *own);
+
+/* Put "context: " in front of the message and return the code that is already there; E_IO when `e` is
+ * NULL. */
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The short name of a code ("E_IO" -> "io"), for machines. */

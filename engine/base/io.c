@@ -193,10 +193,8 @@ int io_sync_parents(const char *path, struct err *e)
 		struct err own = ERR_INIT;
 		int r = io_fsync_dir(AT_FDCWD, copy, &own);
 		/* A directory above that is not ours to open was not made by us either. */
-		if (r < 0 && own.sys != EACCES && own.sys != EPERM) {
-			*e = own;
-			return r;
-		}
+		if (r < 0 && own.sys != EACCES && own.sys != EPERM)
+			return err_pass(e, &own);
 		char *up = dirname(copy);
 		if (strcmp(up, "/") == 0 || strcmp(up, ".") == 0)
 			return 0;

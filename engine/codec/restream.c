@@ -238,10 +238,8 @@ static int prove_foreign(struct restreamer *rs, unsigned kind, struct span strea
 		return 0;
 	}
 	side->len = start;
-	if (r == E_NOMEM) {
-		*e = own;
-		return r;
-	}
+	if (r == E_NOMEM)
+		return err_pass(e, &own);
 	return 0;
 }
 

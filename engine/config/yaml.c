@@ -117,8 +117,7 @@ int ydoc_include(struct ydoc *y, const char *from, unsigned line, const char *pa
 	struct err own = ERR_INIT;
 	int r = load(y, full, ret, &own);
 	if (r < 0) {
-		if (e)
-			*e = own;
+		err_pass(e, &own);
 		return err_wrap(e, "%s:%u: !include", from, line);
 	}
 	return 0;

@@ -142,11 +142,8 @@ int ydoc_merge_keys(struct ydoc *y, struct yaml_node *map, struct err *e)
 	for (size_t i = 0; i < map->n && r == 0; i++)
 		if (strcmp(map->v[i].key, "<<") == 0)
 			r = merge_value(y, map->v[i].value, &acc, &own_err);
-	if (r < 0) {
-		if (e)
-			*e = own_err;
-		return own_err.code;
-	}
+	if (r < 0)
+		return err_pass(e, &own_err);
 	uint8_t mark = map->mark;
 	*map = *acc;
 	map->mark = mark;

@@ -347,11 +347,8 @@ static int read_node(struct reader *rd, const struct yaml_node **ret, struct err
 	else
 		r = read_collection(rd,
 			rd->ev.type == YAML_SEQUENCE_START_EVENT ? YAML_LIST : YAML_MAP, &n, &own);
-	if (r < 0) {
-		if (e)
-			*e = own;
-		return own.code;
-	}
+	if (r < 0)
+		return err_pass(e, &own);
 	*ret = n;
 	return remember_anchor(rd, name, n, e);
 }

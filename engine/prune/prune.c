@@ -346,11 +346,8 @@ static int judge(struct prune *p, struct pruning *w, const struct prune_chunk *c
 		prune_tell(p, w->dim->name, ch->x, ch->z, PRUNE_DAMAGED, why.msg);
 		return 0;
 	}
-	if (r < 0) {
-		if (e)
-			*e = why;
-		return r;
-	}
+	if (r < 0)
+		return err_pass(e, &why);
 	*ret_go = true;
 	return 0;
 }

@@ -187,9 +187,7 @@ static int settle_restoring(struct prune *p, const struct region_key *key, const
 		log_say(&p->log, LOG_WARN, "%s: the chunks stay in the trash", own.msg);
 		return 0;
 	}
-	if (r < 0 && e)
-		*e = own;
-	return r;
+	return r < 0 ? err_pass(e, &own) : r;
 }
 
 int prune_settle(struct prune *p, struct err *e)
@@ -347,11 +345,8 @@ static int repack_file(struct prune *p, struct region_folder *f, int32_t x, int3
 		p->res->damaged++;
 		return 0;
 	}
-	if (rc < 0) {
-		if (e)
-			*e = own;
-		return rc;
-	}
+	if (rc < 0)
+		return err_pass(e, &own);
 	p->res->freed_bytes += saved;
 	p->res->done += saved > 0;
 	return 0;

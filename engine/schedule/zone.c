@@ -235,9 +235,7 @@ int zone_load(const char *name, struct zone **ret, struct err *e)
 		struct err le = ERR_INIT;
 		int rc = load_file("/etc/localtime", "local time", ret, &le);
 		if (rc != E_NOTFOUND) {
-			if (rc < 0 && e)
-				*e = le;
-			return rc;
+			return rc < 0 ? err_pass(e, &le) : rc;
 		}
 		utc = true;
 	}

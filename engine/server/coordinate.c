@@ -147,9 +147,7 @@ int coordinate_begin(struct coordination **ret, const struct coordinate_options 
 	int r = rcon_open(&c->console, &opt->target, &own);
 	if (r < 0) {
 		free(c);
-		if (e)
-			*e = own;
-		return r;
+		return err_pass(e, &own);
 	}
 	r = hold_still(c, &own);
 	if (r < 0) {
@@ -157,9 +155,7 @@ int coordinate_begin(struct coordination **ret, const struct coordinate_options 
 		rcon_close(TAKE_PTR(c->console));
 		if (coordinate_end(c, &undo) < 0)
 			log_say(&opt->log, LOG_ERROR, "%s", undo.msg);
-		if (e)
-			*e = own;
-		return r;
+		return err_pass(e, &own);
 	}
 	*ret = c;
 	return 0;

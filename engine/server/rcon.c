@@ -231,8 +231,7 @@ int rcon_open(struct rcon **ret, const struct rcon_target *t, struct err *e)
 	if (r == 0)
 		r = log_in(c, t->password, until, &own);
 	if (r < 0) {
-		if (e)
-			*e = own;
+		err_pass(e, &own);
 		rcon_close(c);
 		return r;
 	}
@@ -285,8 +284,7 @@ int rcon_command(struct rcon *c, const char *command, unsigned timeout, struct b
 	if (r == 0)
 		r = collect(c, until, answer, &own);
 	if (r < 0) {
-		if (e)
-			*e = own;
+		err_pass(e, &own);
 		err_wrap(e, "'%s'", command);
 	}
 	return r;

@@ -305,10 +305,8 @@ static int read_xattrs(struct walk *w, int dirfd, const char *name, const struct
 	fd_path(dirfd, name, path, sizeof path);
 	int r = xattrs_read(path, &it->hold, &own);
 	it->en.xattrs = buf_span(&it->hold);
-	if (r == E_NOMEM) {
-		*e = own;
-		return r;
-	}
+	if (r == E_NOMEM)
+		return err_pass(e, &own);
 	if (r < 0 && r != E_NOTFOUND)
 		problem(w, &own); /* the file itself may still be read */
 	return 0;
@@ -431,10 +429,8 @@ static int take_file(struct walk *w, struct dir *d, const char *name, const stru
 		if (r == 0)
 			r = remember_external(w, d, name, &st, &own);
 	}
-	if (r == E_NOMEM || r == E_NOSPACE || r == E_CORRUPT) {
-		*e = own;
-		return r;
-	}
+	if (r == E_NOMEM || r == E_NOSPACE || r == E_CORRUPT)
+		return err_pass(e, &own);
 	if (r < 0) {
 		problem(w, &own);
 		it->en.damaged = 1;
@@ -705,10 +701,8 @@ int walk_source(struct walk *w, const char *path, const char *name, struct tree_
 		w->counts.missing++;
 		return 0;
 	}
-	if (r < 0) {
-		*e = own;
-		return r;
-	}
+	if (r < 0)
+		return err_pass(e, &own);
 	d.fd = above;
 	w->dev = at.st.st_dev;
 	r = take_entry(w, &d, last, name, old, &at, e);

@@ -97,10 +97,8 @@ static int check_index_object(void *ctx, const struct id *id, uint64_t size, str
 	(void)size;
 	w->ret->index_objects++;
 	int r = store_object_get(w->s, "index", id, &b, &own);
-	if (is_fatal(r)) {
-		*e = own;
-		return r;
-	}
+	if (is_fatal(r))
+		return err_pass(e, &own);
 	if (r < 0) {
 		snprintf(where, sizeof where, "index/%s", hex_of(id->b, ID_BYTES, hex));
 		damage(w, where, &own);
@@ -323,10 +321,8 @@ static int check_one(struct run *w, struct reading *rd, const struct pack_item *
 	char key[PACK_KEY_CHARS];
 	pack_object_key(&p->id, key);
 	int r = check_pack(w, p, &record, &own);
-	if (is_fatal(r)) {
-		*e = own;
-		return r;
-	}
+	if (is_fatal(r))
+		return err_pass(e, &own);
 	bool whole = r == 0;
 	if (!whole)
 		damage(w, key, &own);
@@ -462,19 +458,15 @@ static int missing_all(void *ctx, const struct name *n, struct err *e)
 			w->first = own;
 		return 0;
 	}
-	if (r < 0)
-		*e = own;
-	return r;
+	return r < 0 ? err_pass(e, &own) : r;
 }
 
 static int check_content(struct run *w, const struct content *c, struct err *e)
 {
 	w->first = ERR_INIT;
 	int r = content_each_name(w->s, &w->coder, c, missing_all, w, e);
-	if (w->first.code && (r == 0 || r == E_CORRUPT || r == E_LOST)) {
-		*e = w->first;
-		return e->code;
-	}
+	if (w->first.code && (r == 0 || r == E_CORRUPT || r == E_LOST))
+		return err_pass(e, &w->first);
 	return r;
 }
 

@@ -150,10 +150,8 @@ static int try_frames(struct store *s, struct coder *c, const struct rewrite_blo
 		/* A difference that nobody needs may have no base; damage is told by who needs it. */
 		if (r == E_CORRUPT || r == E_UNSUPPORTED || r == E_NOTFOUND)
 			continue;
-		if (r < 0) {
-			*e = own;
-			return r;
-		}
+		if (r < 0)
+			return err_pass(e, &own);
 		old += v[i].loc.sealed_len;
 		new += len;
 	}

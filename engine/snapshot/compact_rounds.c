@@ -289,10 +289,8 @@ static int do_round(struct rounds *c, bool *ret_more, struct err *e)
 	r = wait_for_others(c, &doomed, &own);
 	if (r == E_LOCKED)
 		return 0;
-	if (r < 0) {
-		*e = own;
-		return r;
-	}
+	if (r < 0)
+		return err_pass(e, &own);
 	uint64_t refreshes_news = 0;
 	r = store_refresh_news(c->s, &refreshes_news, e);
 	if (r == 0)

@@ -61,9 +61,7 @@ int extract_wait(struct extract_file *f, struct err *e)
 		layout_free(f->state);
 		free(TAKE_PTR(f->state));
 	}
-	if (f->code < 0 && e)
-		*e = f->err;
-	return f->code;
+	return f->code < 0 ? err_pass(e, &f->err) : f->code;
 }
 
 /* ---- blobs and pieces ---- */

@@ -90,10 +90,8 @@ static int load_listed(struct loading *ld, const struct id *id, bool *ret_skip, 
 		l->n++;
 	if (r == 0 || r == E_NOTFOUND) /* undeleted while we listed */
 		return 0;
-	if (r != E_CORRUPT && r != E_UNSUPPORTED) {
-		*e = own;
-		return r;
-	}
+	if (r != E_CORRUPT && r != E_UNSUPPORTED)
+		return err_pass(e, &own);
 	log_say(store_log(ld->s), LOG_ERROR, "%s", own.msg);
 	l->damaged++;
 	*ret_skip = r == E_UNSUPPORTED;
@@ -342,8 +340,7 @@ static int load_marks(struct past *p, struct store *s, struct id_list *ids, stru
 			log_say(store_log(s), LOG_ERROR, "%s", own.msg);
 			p->damaged++;
 		} else if (r < 0 && r != E_NOTFOUND) {
-			*e = own;
-			return r;
+			return err_pass(e, &own);
 		} else if (r == 0) {
 			ids->v[n++] = ids->v[i];
 		}

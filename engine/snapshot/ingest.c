@@ -97,9 +97,7 @@ int ingest_wait(struct ingest_file *f, struct err *e)
 	if (f->release) /* no job ever ran */
 		f->release(f);
 	f->release = NULL;
-	if (f->code < 0 && e)
-		*e = f->err;
-	return f->code;
+	return f->code < 0 ? err_pass(e, &f->err) : f->code;
 }
 
 /* ---- small files: one blob ---- */

@@ -197,10 +197,8 @@ static int load_one(void *ctx, const struct id *id, uint64_t size, struct err *e
 	snapshot_free(sn);
 	if (r == E_NOTFOUND)
 		return 0; /* removed while we listed */
-	if (r != E_CORRUPT && r != E_UNSUPPORTED) {
-		*e = own;
-		return r;
-	}
+	if (r != E_CORRUPT && r != E_UNSUPPORTED)
+		return err_pass(e, &own);
 	log_say(store_log(ld->s), LOG_ERROR, "%s", own.msg);
 	if (l->damaged++ == 0)
 		l->first_damage = own;

@@ -100,8 +100,7 @@ int stages_drop(struct stages *s, struct err *e)
 		struct err own = ERR_INIT;
 		if (st->fd >= 0 && remove_stage(st->place, st->name, st->fd, &own) < 0 && r == 0) {
 			r = own.code;
-			if (e)
-				*e = own;
+			err_pass(e, &own);
 		}
 		if (st->fd >= 0)
 			close(st->fd);
@@ -325,9 +324,7 @@ static int copy_entry(struct taking *t, int from, const char *name, int to, cons
 		r = err_set(&own, E_IO, errno, "stat the copy of '%s'", path_of(t));
 	if (r == 0)
 		r = node_add(t, from, name, &st, at.st_ino, skipped, &own);
-	if (r < 0 && e)
-		*e = own;
-	return r;
+	return r < 0 ? err_pass(e, &own) : r;
 }
 
 static int path_push(struct taking *t, const char *name, size_t *ret_mark, struct err *e)

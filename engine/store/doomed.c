@@ -69,11 +69,8 @@ static int load_one(void *ctx, const struct id *id, uint64_t size, struct err *e
 		log_say(&ld->s->log, LOG_ERROR, "%s", own.msg);
 		return 0;
 	}
-	if (r < 0) {
-		if (e)
-			*e = own;
-		return r;
-	}
+	if (r < 0)
+		return err_pass(e, &own);
 	return id_list_add(&d->objects, id, e);
 }
 

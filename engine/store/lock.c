@@ -233,9 +233,7 @@ static int list_one(void *ctx, const struct id *id, uint64_t size, struct err *e
 			.unknown = true, .interval_ms = LOCK_INTERVAL_MS};
 	} else if (r < 0) {
 		id_list_free(&info.seen);
-		if (e)
-			*e = own;
-		return r;
+		return err_pass(e, &own);
 	}
 	if ((l->n & (l->n - 1)) == 0) {
 		struct lock_info *v = realloc(l->v, (l->n ? 2 * l->n : 1) * sizeof *v);

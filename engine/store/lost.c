@@ -50,10 +50,8 @@ static int load_one(void *ctx, const struct id *id, uint64_t size, struct err *e
 		r = read_list(buf_span(&b), ld->set, &own);
 	if (r == E_CORRUPT)
 		log_say(&ld->s->log, LOG_ERROR, "%s", own.msg);
-	if (r < 0 && r != E_CORRUPT && r != E_NOTFOUND) {
-		*e = own;
-		return r;
-	}
+	if (r < 0 && r != E_CORRUPT && r != E_NOTFOUND)
+		return err_pass(e, &own);
 	return id_list_add(&ld->ids, id, e);
 }
 

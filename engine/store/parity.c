@@ -275,10 +275,8 @@ int parity_sound(struct store *s, const struct id *pack, unsigned percent, bool 
 	for (size_t i = 0; i < n && *ret; i++)
 		*ret = block_ok(s, &p, rows.p + i * p.sh.block, p.sh.blocks + i);
 	parity_free(&p);
-	if (r < 0 && r != E_NOTFOUND && r != E_CORRUPT) {
-		*e = own;
-		return r;
-	}
+	if (r < 0 && r != E_NOTFOUND && r != E_CORRUPT)
+		return err_pass(e, &own);
 	return 0;
 }
 
@@ -287,10 +285,8 @@ int parity_remove(struct store *s, const struct id *pack, struct err *e)
 	char key[64];
 	struct err own = ERR_INIT;
 	int r = object_remove(s->place, key_of(pack, key), &own);
-	if (r < 0 && r != E_NOTFOUND) {
-		*e = own;
-		return r;
-	}
+	if (r < 0 && r != E_NOTFOUND)
+		return err_pass(e, &own);
 	return 0;
 }
 
@@ -375,9 +371,7 @@ static int read_blocks(struct work *w, const char *key, struct err *e)
 	int r = object_read(w->s->place, key, 0, (size_t)sh->size, &w->data, &own);
 	if (r == 0 || own.code != E_IO || own.sys != EIO) {
 		w->have = w->data.len;
-		if (r < 0)
-			*e = own;
-		return r;
+		return r < 0 ? err_pass(e, &own) : r;
 	}
 	w->data.len = 0;
 	w->have = sh->size;
@@ -456,10 +450,8 @@ static int restore_column(struct work *w, const struct rs *rs, uint32_t col, uin
 	int r = rs_recover(rs, rows, lost, sh->block, &own);
 	if (r == E_CORRUPT)
 		return 0; /* too much; other columns may do */
-	if (r < 0) {
-		*e = own;
-		return r;
-	}
+	if (r < 0)
+		return err_pass(e, &own);
 	for (uint32_t j = 0; j < sh->k; j++)
 		if (lost[j])
 			take_block(w, (size_t)j * sh->width + col, old + (size_t)j * sh->block);

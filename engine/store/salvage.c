@@ -157,8 +157,7 @@ static int fatal(const struct err *own, struct err *e)
 {
 	if (own->code != E_NOMEM && !(own->code == E_IO && own->sys != EIO))
 		return 0;
-	*e = *own;
-	return e->code;
+	return err_pass(e, own);
 }
 
 /* Into w->packed; false when it does not open. */
@@ -381,10 +380,8 @@ static int look_at_object(void *ctx, const struct id *id, uint64_t size, struct 
 	int r = store_object_get(k->w->s, "index", id, &b, &own);
 	if (r == E_NOTFOUND)
 		return 0;
-	if (r < 0 && r != E_CORRUPT) {
-		*e = own;
-		return r;
-	}
+	if (r < 0 && r != E_CORRUPT)
+		return err_pass(e, &own);
 	if (r == E_CORRUPT)
 		return id_list_add(&k->w->old_objects, id, e);
 	if (!is_sound(k->w, buf_span(&b), &bad))

@@ -245,15 +245,15 @@ int read_plain(struct store *s, struct coder *c, const struct name *name, enum w
 	plain_unref(TAKE_PTR(*ret));
 	int r = read_copy(s, c, name, want, 0, depth, ret, e);
 	/* Another copy may be whole. The first failure is the one to tell. */
-	for (unsigned nth = 1; r == E_CORRUPT || r == E_IO; nth++) {
-		int again = read_copy(s, c, name, want, nth, depth, ret, NULL);
-		if (again == 0 || again == E_NOTFOUND)
-			return again == 0 ? 0 : r;
-	}
+	struct blob_loc copy;
+	for (unsigned nth = 1; (r == E_CORRUPT || r == E_IO) &&
+		index_find(s->index, name, nth, &copy, NULL) == 0; nth++)
+		if (read_copy(s, c, name, want, nth, depth, ret, NULL) == 0)
+			return 0;
 	return r;
 }
 
-/* Compact moves blobs under the feet of those who read. */
+/* Compact moves blobs under the feet of those who read, and the index cache may turn out to be damaged. */
 static int read_again(struct store *s, struct coder *c, const struct name *name, enum want want,
 	struct plain **ret, struct err *e)
 {
@@ -261,15 +261,14 @@ static int read_again(struct store *s, struct coder *c, const struct name *name,
 	struct err own = ERR_INIT; /* what failed before it succeeded is nobody's business */
 	c->missing = false;
 	int r = read_plain(s, c, name, want, DEPTH_MAX, ret, &own);
-	for (int tries = 0; r == E_CORRUPT && c->missing && tries < 5; tries++) {
+	for (int tries = 0; ((r == E_CORRUPT && c->missing) || (r < 0 && index_file_failed(s->index))) &&
+		tries < 5; tries++) {
 		if (!look_again(s, refreshes, tries == 0))
 			break;
 		c->missing = false;
 		r = read_plain(s, c, name, want, DEPTH_MAX, ret, &own);
 	}
-	if (r < 0 && e)
-		*e = own;
-	return r;
+	return r < 0 ? err_pass(e, &own) : r;
 }
 
 /* What repair gave up is no news. */

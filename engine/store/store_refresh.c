@@ -148,9 +148,7 @@ static int refresh_one(void *ctx, const struct id *id, uint64_t size, struct err
 		f->damaged++;
 		return 0;
 	}
-	if (r < 0)
-		*e = own;
-	return r;
+	return r < 0 ? err_pass(e, &own) : r;
 }
 
 static int note_stale(void *ctx, const struct id *id, uint64_t size, struct err *e)
@@ -319,15 +317,14 @@ static int refresh_all(struct store *s, uint64_t *ret_news, struct err *e)
 static int refresh(struct store *s, uint64_t *ret_news, struct err *e)
 {
 	struct err own = ERR_INIT;
-	int r = refresh_all(s, ret_news, &own);
+	int r = index_file_failed(s->index) ? err_set(&own, E_IO, 0, "index cache: it failed before")
+					    : refresh_all(s, ret_news, &own);
 	if (r < 0 && index_file_failed(s->index)) {
 		r = give_up_file(s, &own);
 		if (r == 0)
 			r = refresh_all(s, ret_news, &own);
 	}
-	if (r < 0 && e)
-		*e = own;
-	return r;
+	return r < 0 ? err_pass(e, &own) : r;
 }
 
 int store_refresh_news(struct store *s, uint64_t *ret_news, struct err *e)

@@ -40,9 +40,7 @@ struct txn {
 
 static int tell_reason(const struct txn *t, struct err *e)
 {
-	if (e)
-		*e = t->reason;
-	return t->reason.code;
+	return err_pass(e, &t->reason);
 }
 
 static void solid_free(struct solid *so)
@@ -448,10 +446,8 @@ static int open_parent(struct store *s, struct coder *c, enum form form, const s
 	int r = read_plain(s, c, name, WANT_BASE, DEPTH_MAX, ret, NULL);
 	if (r < 0 && form != FORM_RAW && has_form(s, name, form)) {
 		r = write_inflated(s, c, form, name, ret, &own);
-		if (r < 0 && r != E_CORRUPT && r != E_NOTFOUND && r != E_UNSUPPORTED) {
-			*e = own;
-			return r;
-		}
+		if (r < 0 && r != E_CORRUPT && r != E_NOTFOUND && r != E_UNSUPPORTED)
+			return err_pass(e, &own);
 	}
 	if (r < 0)
 		*ret = NULL;

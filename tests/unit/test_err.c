@@ -42,6 +42,20 @@ static void test_null_is_fine(void **state)
 	(void)state;
 	assert_int_equal(err_set(NULL, E_LOCKED, 0, "x"), E_LOCKED);
 	(void)err_wrap(NULL, "x");
+	struct err own = ERR_INIT;
+	err_set(&own, E_LOST, 0, "x");
+	assert_int_equal(err_pass(NULL, &own), E_LOST);
+}
+
+static void test_pass(void **state)
+{
+	(void)state;
+	struct err e = ERR_INIT, own = ERR_INIT;
+	err_set(&own, E_IO, EIO, "read 'x'");
+	assert_int_equal(err_pass(&e, &own), E_IO);
+	assert_int_equal(e.code, E_IO);
+	assert_int_equal(e.sys, EIO);
+	assert_string_equal(e.msg, own.msg);
 }
 
 /* However long: cut off, terminated, and the beginning is kept. */
@@ -79,6 +93,7 @@ int main(void)
 		cmocka_unit_test(test_set),
 		cmocka_unit_test(test_errno_makes_the_code),
 		cmocka_unit_test(test_wrap),
+		cmocka_unit_test(test_pass),
 		cmocka_unit_test(test_null_is_fine),
 		cmocka_unit_test(test_long_messages),
 		cmocka_unit_test(test_names),

@@ -512,7 +512,6 @@ static void test_every_failure(void **state)
 	object_place_free(place);
 }
 
-/* What an aborted transaction had written whole is used by the next one. */
 /* While a store is opened, and while it is written to, the disk of the index cache is full. */
 static void test_full_cache_disk(void **state)
 {
@@ -556,6 +555,63 @@ static void test_full_cache_disk(void **state)
 	object_place_free(place);
 }
 
+/* The index cache is damaged behind its first pages: what is stored is read all the same. */
+static void test_damaged_cache(void **state)
+{
+	(void)state;
+	enum { MANY = 3000, PAGE = 4096 };
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = NULL;
+	const struct store_options opt = {.cache_dir = temp_dir()};
+	CLEANUP_BUF struct buf index = BUF_INIT;
+	struct name *names = calloc(MANY, sizeof *names);
+	char hex[2 * ID_BYTES + 1], path[200];
+	uint8_t blob[100];
+	assert_non_null(names);
+	OK(store_open(&s, mem_place_borrow(place), &test_secret, &opt, e));
+	snprintf(path, sizeof path, "%s/%s/index.sqlite", temp_dir(),
+		hex_of(store_config(s)->id.b, ID_BYTES, hex));
+	rnd_seed(6);
+	OK(store_begin(s, 1, e));
+	for (int i = 0; i < MANY; i++) {
+		fill(blob, sizeof blob, 1);
+		names[i] = put(s, span_of(blob, sizeof blob), NULL);
+	}
+	OK(store_commit(s, &c, e));
+	store_close(s);
+	read_file(path, &index);
+	assert_true(index.len > 40 * PAGE);
+	fill(index.p + 20 * PAGE, index.len - 20 * PAGE, 1);
+	write_file(path, buf_span(&index));
+	OK(store_open(&s, mem_place_borrow(place), &test_secret, &opt, e));
+	rnd_seed(6);
+	for (int i = 0; i < MANY; i++) {
+		fill(blob, sizeof blob, 1);
+		must_be(s, &names[i], span_of(blob, sizeof blob));
+	}
+	store_close(s);
+	free(names);
+	object_place_free(place);
+}
+
+/* What repair gave up is in a list that this version cannot read: a blob that is missing is just that. */
+static void test_unreadable_losses(void **state)
+{
+	(void)state;
+	struct object_place *place = new_place_with_store(SLACK_EXACT);
+	struct store *s = open_store(place);
+	struct id id = {{1}};
+	struct name name = {{2}};
+	CLEANUP_BUF struct buf out = BUF_INIT;
+	OK(store_object_put(s, "lost", &id, text("of another version"), false, e));
+	assert_false(store_is_lost(s, &name));
+	assert_false(store_has_losses(s));
+	FAILS(E_CORRUPT, store_get(s, &c, &name, &out, e));
+	store_close(s);
+	object_place_free(place);
+}
+
+/* What an aborted transaction had written whole is used by the next one. */
 static void test_abort(void **state)
 {
 	(void)state;
@@ -718,6 +774,8 @@ int main(void)
 		cmocka_unit_test(test_wrong_secret),
 		cmocka_unit_test(test_every_failure),
 		cmocka_unit_test(test_full_cache_disk),
+		cmocka_unit_test(test_damaged_cache),
+		cmocka_unit_test(test_unreadable_losses),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_two_writers),
 		cmocka_unit_test(test_damaged_packs),

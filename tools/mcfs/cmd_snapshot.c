@@ -158,10 +158,8 @@ static int stage(struct cli *cli, struct args *a, struct stages **ret, struct er
 	if (!a->stage)
 		return 0;
 	int r = stages_take(ret, &opt, &own);
-	if (r == E_CANCELLED) {
-		*e = own;
-		return r;
-	}
+	if (r == E_CANCELLED)
+		return err_pass(e, &own);
 	if (cli->json && r == 0)
 		cli_json(json_pack("{s:s, s:I, s:I}", "type", "staged", "files",
 			(json_int_t)stages_files(*ret), "bytes", (json_int_t)stages_bytes(*ret)));
