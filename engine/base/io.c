@@ -166,17 +166,28 @@ int io_write_file(int dirfd, const char *path, struct span data, mode_t mode, bo
 	return r;
 }
 
+static bool is_dir(const char *path)
+{
+	int saved = errno;
+	struct stat st;
+	bool yes = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	errno = saved;
+	return yes;
+}
+
 int io_mkdirs(const char *path, mode_t mode, struct err *e)
 {
 	CLEANUP_FREE char *copy = strdup(path);
 	if (!copy)
 		return err_set(e, E_NOMEM, 0, "no memory for a path");
+	if (!*path)
+		return err_set(e, E_IO, ENOENT, "make directory ''");
 	for (char *p = copy + 1;; p++) {
 		if (*p != '/' && *p != 0)
 			continue;
 		char c = *p;
 		*p = 0;
-		if (mkdir(copy, mode) < 0 && errno != EEXIST)
+		if (mkdir(copy, mode) < 0 && !(errno == EEXIST && (c || is_dir(copy))))
 			return err_set(e, E_IO, errno, "make directory '%s'", copy);
 		*p = c;
 		if (c == 0)
@@ -192,12 +203,13 @@ int io_sync_parents(const char *path, struct err *e)
 	for (;;) {
 		struct err own = ERR_INIT;
 		int r = io_fsync_dir(AT_FDCWD, copy, &own);
-		/* A directory above that is not ours to open was not made by us either. */
-		if (r < 0 && own.sys != EACCES && own.sys != EPERM)
+		/* A directory above that is not ours to open, or of a file system that is only read, was not
+		 * made by us either. */
+		if (r < 0 && own.sys != EACCES && own.sys != EPERM && own.sys != EROFS)
 			return err_pass(e, &own);
-		char *up = dirname(copy);
-		if (strcmp(up, "/") == 0 || strcmp(up, ".") == 0)
+		if (strcmp(copy, "/") == 0 || strcmp(copy, ".") == 0)
 			return 0;
-		copy = memmove(copy, up, strlen(up) + 1);
+		char *up = dirname(copy);
+		memmove(copy, up, strlen(up) + 1);
 	}
 }

@@ -22,16 +22,18 @@ int io_read_file(int dirfd, const char *path, struct buf *b, size_t max, struct 
  * taken as it is. */
 int io_fsync_dir(int dirfd, const char *path, struct err *e) MUST_CHECK;
 /* Replace or make a file: temp file beside it, write, fsync, rename, fsync of the directory. After
- * success it is durable; after failure the old file is untouched. `excl`: E_EXISTS when there. */
+ * success it is durable; after failure the old file is there, or the new one if only its directory
+ * could not be synced. `excl`: E_EXISTS when there. */
 int io_write_file(int dirfd, const char *path, struct span data, mode_t mode, bool excl,
 	struct err *e) MUST_CHECK;
 /* Give the file `tmp` the name `path`, by which it is not to replace another: E_EXISTS when that is
  * taken. Where there are neither hard links nor a rename that refuses, who comes at the very same
  * time can still be replaced. Not durable by itself. */
 int io_publish(int dirfd, const char *tmp, const char *path, struct err *e) MUST_CHECK;
-/* fsync the directories that lead to `path`, itself included: what io_mkdirs() made survives. */
+/* fsync the directories that lead to `path`, itself included, up to "/" or, when it is relative, to the
+ * one we are in: what io_mkdirs() made survives. */
 int io_sync_parents(const char *path, struct err *e) MUST_CHECK;
-/* mkdir -p; existing directories are fine. Not durable by itself. */
+/* mkdir -p; existing directories are fine, other things are not. Not durable by itself. */
 int io_mkdirs(const char *path, mode_t mode, struct err *e) MUST_CHECK;
 /* fsync + close, both checked; *fd becomes -1 in any case. */
 int io_sync_close(int *fd, const char *path, struct err *e) MUST_CHECK;

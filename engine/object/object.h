@@ -3,7 +3,8 @@
  *
  * Promises of every implementation: an object appears whole under its key or not at all; when put
  * or commit returned 0 it survives a power cut; an object never changes except by put with
- * `replace`. Errors: E_NOTFOUND, E_EXISTS, E_NOSPACE, E_IO, E_NOMEM.
+ * `replace`. Errors: E_NOTFOUND, E_EXISTS, E_NOSPACE, E_IO, E_NOMEM, and E_CORRUPT for what is not a
+ * file where an object should be.
  *
  * Threads: all calls may come from several threads; one writer belongs to one thread at a time. */
 #ifndef MCFS_OBJECT_OBJECT_H

@@ -1,6 +1,7 @@
 /* Objects as files below a local directory. A writer is a temporary file in "tmp/": commit is
- * fsync, link to the key, fsync of the directory, unlink of the temporary name. What a crash
- * leaves in tmp/ is removed when it is older than a day. */
+ * fsync, link to the key, unlink of the temporary name, fsync of the directory; what replaces an
+ * object is renamed over it instead. What a crash leaves in tmp/ is removed when it is older than a
+ * day. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -44,17 +45,18 @@ static bool is_object_name(const char *n)
 	return n[0] != '.' && !(len > 4 && strcmp(n + len - 4, ".tmp") == 0);
 }
 
-/* Is it a file, and of what size? Most file systems tell the first with the name. */
-static bool look(int dirfd, const struct dirent *de, bool sizes, uint64_t *ret)
+/* Is it a file, and of what size? Most file systems tell the first with the name. 1, 0 or -1 with errno:
+ * one that cannot be looked at must not be taken for none. */
+static int look(int dirfd, const struct dirent *de, bool sizes, uint64_t *ret)
 {
 	struct stat st;
 	*ret = 0;
 	if (!sizes && de->d_type != DT_UNKNOWN)
 		return de->d_type == DT_REG;
-	if (fstatat(dirfd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
-		return false;
+	if (fstatat(dirfd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -1; /* removed while we listed */
 	*ret = (uint64_t)st.st_size;
-	return true;
+	return S_ISREG(st.st_mode);
 }
 
 static int dir_list(struct object_place *p, const char *dir, bool sizes, object_each fn, void *ctx,
@@ -79,9 +81,11 @@ static int dir_list(struct object_place *p, const char *dir, bool sizes, object_
 		if (!de)
 			return 0;
 		uint64_t size;
-		if (!is_object_name(de->d_name) || !look(dirfd(d), de, sizes, &size))
-			continue;
-		int r = fn(ctx, de->d_name, size, e);
+		int r = is_object_name(de->d_name) ? look(dirfd(d), de, sizes, &size) : 0;
+		if (r < 0)
+			return err_set(e, E_IO, errno, "look at '%s/%s/%s'", place_of(p)->path, dir,
+				de->d_name);
+		r = r ? fn(ctx, de->d_name, size, e) : 0;
 		if (r)
 			return r;
 	}
@@ -212,15 +216,17 @@ static void dir_abort(struct object_writer *ow)
 	free(w);
 }
 
-static int dir_commit(struct object_writer *ow, const char *key, struct err *e)
+static int finish(struct object_writer *ow, const char *key, bool replace, struct err *e)
 {
 	struct dir_writer *w = (struct dir_writer *)ow;
 	struct dir_place *d = place_of(ow->place);
 	int r = make_parent(d, key, e);
 	if (r == 0)
 		r = io_sync_close(&w->fd, d->path, e);
-	if (r == 0)
+	if (r == 0 && !replace)
 		r = io_publish(d->fd, w->tmp, key, e); /* ids are random: they meet nobody */
+	else if (r == 0 && renameat(d->fd, w->tmp, d->fd, key) < 0)
+		r = err_set(e, E_IO, errno, "replace object '%s'", key);
 	if (r == 0) {
 		CLEANUP_FREE char *copy = strdup(key);
 		r = copy ? io_fsync_dir(d->fd, dirname(copy), e)
@@ -230,14 +236,16 @@ static int dir_commit(struct object_writer *ow, const char *key, struct err *e)
 	return r;
 }
 
+static int dir_commit(struct object_writer *w, const char *key, struct err *e)
+{
+	return finish(w, key, false, e);
+}
+
 static int dir_put(struct object_place *p, const char *key, struct span s, bool replace,
 	struct err *e)
 {
 	struct object_writer *w;
-	int r = strchr(key, '/') ? make_parent(place_of(p), key, e) : 0;
-	if (r < 0 || replace)
-		return r < 0 ? r : io_write_file(place_of(p)->fd, key, s, 0600, false, e);
-	r = dir_begin(p, &w, e);
+	int r = dir_begin(p, &w, e);
 	if (r < 0)
 		return r;
 	r = dir_append(w, s, e);
@@ -245,7 +253,7 @@ static int dir_put(struct object_place *p, const char *key, struct span s, bool 
 		dir_abort(w);
 		return r;
 	}
-	return dir_commit(w, key, e);
+	return finish(w, key, replace, e);
 }
 
 static void dir_free(struct object_place *p)
@@ -281,9 +289,9 @@ static const struct object_ops dir_ops = {
 	.space = dir_space,
 };
 
-static void remove_stale(int fd, const char *dir)
+static void remove_stale(int fd)
 {
-	int t = openat(fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int t = openat(fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CLEANUP_DIR DIR *d = t < 0 ? NULL : fdopendir(t);
 	for (struct dirent *de; d && (de = readdir(d));) {
 		struct stat st;
@@ -300,7 +308,11 @@ static int must_be_empty(struct dir_place *d, struct err *e)
 	CLEANUP_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir)
 		return err_set(e, E_IO, errno, "open '%s'", d->path);
-	for (struct dirent *de; (de = readdir(dir));) {
+	for (;;) {
+		errno = 0;
+		struct dirent *de = readdir(dir);
+		if (!de)
+			return errno ? err_set(e, E_IO, errno, "list '%s'", d->path) : 0;
 		if (strcmp(de->d_name, "config") == 0 || strcmp(de->d_name, "config.copy") == 0)
 			return err_set(e, E_EXISTS, 0, "'%s' holds a store already", d->path);
 		if (strcmp(de->d_name, ".") && strcmp(de->d_name, "..") &&
@@ -310,7 +322,6 @@ static int must_be_empty(struct dir_place *d, struct err *e)
 				"'%s' is not empty (it holds '%s'); give a new or empty directory",
 				d->path, de->d_name);
 	}
-	return 0;
 }
 
 int object_dir_open(struct object_place **ret, const char *path, bool create, struct err *e)
@@ -338,8 +349,7 @@ int object_dir_open(struct object_place **ret, const char *path, bool create, st
 		dir_free(&d->base);
 		return r;
 	}
-	remove_stale(d->fd, "tmp");
-	remove_stale(d->fd, "snapshots");
+	remove_stale(d->fd);
 	if (create && (r = io_sync_parents(path, e)) < 0) {
 		dir_free(&d->base);
 		return r;

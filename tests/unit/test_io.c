@@ -4,8 +4,22 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "engine/base/io.h"
+
+static ino_t synced[32];
+static unsigned n_synced;
+
+/* In place of the C library's: the engine calls this one. */
+int fsync(int fd)
+{
+	struct stat st;
+	if (n_synced < N_OF(synced) && fstat(fd, &st) == 0)
+		synced[n_synced++] = st.st_ino;
+	return (int)syscall(SYS_fsync, fd);
+}
 
 static unsigned files_in(const char *path)
 {
@@ -121,7 +135,33 @@ static void test_mkdirs(void **state)
 	assert_true(S_ISDIR(st.st_mode));
 	write_file(file, text("x"));
 	assert_true(io_mkdirs(below, 0700, NULL) < 0);
+	assert_true(io_mkdirs(file, 0700, NULL) < 0);
+	assert_true(io_mkdirs("", 0700, NULL) < 0);
 	OK(io_fsync_dir(AT_FDCWD, path, e));
+}
+
+/* What is above must be on disk too, for the name to be there: up to the directory one is in, or the root. */
+static void test_sync_parents(void **state)
+{
+	(void)state;
+	CLEANUP_FREE char *above = temp_path("above");
+	struct stat here, root;
+	char *was = getcwd(NULL, 0);
+	assert_non_null(was);
+	assert_int_equal(mkdir(above, 0700), 0);
+	assert_int_equal(chdir(above), 0);
+	OK(io_mkdirs("x/y", 0700, e));
+	n_synced = 0;
+	OK(io_sync_parents("x/y", e));
+	assert_int_equal(stat(".", &here), 0);
+	assert_int_equal(n_synced, 3);
+	assert_int_equal(synced[2], here.st_ino);
+	n_synced = 0;
+	OK(io_sync_parents(above, e));
+	assert_int_equal(stat("/", &root), 0);
+	assert_int_equal(synced[n_synced - 1], root.st_ino);
+	assert_int_equal(chdir(was), 0);
+	free(was);
 }
 
 static void test_sync_close(void **state)
@@ -146,6 +186,7 @@ int main(void)
 		cmocka_unit_test(test_replaced_not_overwritten),
 		cmocka_unit_test(test_failed_write),
 		cmocka_unit_test(test_mkdirs),
+		cmocka_unit_test(test_sync_parents),
 		cmocka_unit_test(test_sync_close),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,11 @@
 /* object: what every place promises, on the local directory and on the tests' own. */
 #include "tests/unit/support.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "tests/unit/mem_place.h"
 
@@ -168,6 +171,67 @@ static void test_stale_files(void **state)
 	object_place_free(p);
 }
 
+static unsigned count_files(const char *path)
+{
+	unsigned n = 0;
+	CLEANUP_DIR DIR *d = opendir(path);
+	assert_non_null(d);
+	for (struct dirent *de; (de = readdir(d));)
+		n += de->d_name[0] != '.';
+	return n;
+}
+
+/* One that was killed while it replaced an object leaves a file where it goes in time. */
+static void test_killed_replacement(void **state)
+{
+	(void)state;
+	static const char noise[1000];
+	CLEANUP_FREE char *path = temp_path("killed");
+	CLEANUP_FREE char *kind = temp_path("killed/kind");
+	CLEANUP_FREE char *tmp = temp_path("killed/tmp");
+	struct object_place *p;
+	int status;
+	OK(object_dir_open(&p, path, true, e));
+	OK(object_put(p, "kind/a", text("old"), false, e));
+	pid_t pid = fork();
+	if (pid == 0) {
+		const struct rlimit little = {10, 10}; /* then SIGXFSZ */
+		_exit(setrlimit(RLIMIT_FSIZE, &little) < 0 ||
+			object_put(p, "kind/a", span_of(noise, sizeof noise), true, NULL) < 0);
+	}
+	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+	assert_int_equal(count_files(kind), 1);
+	assert_int_equal(count_files(tmp), 1);
+	object_place_free(p);
+}
+
+/* An object that cannot be looked at is not left out of a list: it is not known to be none. */
+static void test_unreadable_list(void **state)
+{
+	(void)state;
+	CLEANUP_FREE char *path = temp_path("list");
+	CLEANUP_FREE char *kind = temp_path("list/kind");
+	struct object_place *p;
+	uint64_t bytes;
+	bool root = geteuid() == 0;
+	OK(object_dir_open(&p, path, true, e));
+	OK(object_put(p, "kind/a", text("x"), false, e));
+	/* The names can be read, what they name cannot be asked for. */
+	assert_int_equal(chmod(path, 0755), 0);
+	assert_int_equal(chmod(kind, 0444), 0);
+	if (root)
+		assert_int_equal(seteuid(65534), 0);
+	struct err err = ERR_INIT;
+	int r = object_list(p, "kind", count, &bytes, &err);
+	if (root)
+		assert_int_equal(seteuid(0), 0);
+	assert_int_equal(r, E_IO);
+	assert_non_null(strstr(err.msg, "kind/a"));
+	assert_int_equal(chmod(kind, 0700), 0);
+	assert_int_equal(list(p, "kind", &bytes), 1);
+	object_place_free(p);
+}
+
 static void test_faulty(void **state)
 {
 	(void)state;
@@ -202,6 +266,8 @@ int main(void)
 		cmocka_unit_test(test_directory),
 		cmocka_unit_test(test_where_a_store_may_be_made),
 		cmocka_unit_test(test_stale_files),
+		cmocka_unit_test(test_killed_replacement),
+		cmocka_unit_test(test_unreadable_list),
 		cmocka_unit_test(test_faulty),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
