@@ -253,7 +253,8 @@ static int run(struct walk *w, const struct backup_options *opt, struct snapshot
 	int r = build_root(w, l, &ret->sn, ret->sn.sources, ret->sn.n_sources, 0, NULL,
 		&ret->sn.root, e);
 	fill_counts(&ret->sn, w);
-	ret->problems = w->counts.unreadable + w->counts.restless + w->counts.missing;
+	ret->problems = w->counts.unreadable + w->counts.restless + w->counts.missing +
+			w->counts.emptied;
 	if (r == 0 && w->counts.missing == ret->sn.n_sources)
 		r = err_set(e, E_NOTFOUND, 0, "none of the sources can be read");
 	if (r == 0 && !opt->dry_run)

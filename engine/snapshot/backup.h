@@ -43,7 +43,7 @@ struct backup_options {
 
 struct backup_result {
 	struct snapshot sn;    /* without an id after a dry run; free with snapshot_free() */
-	uint64_t problems;     /* files (or sources) that were not read whole or changed */
+	uint64_t problems;     /* files (or sources) that were not read whole, changed, or have gone */
 	struct store_stats stats;
 };
 

@@ -9,7 +9,7 @@
 struct walk_counts {
 	uint64_t files, dirs, others, bytes;
 	uint64_t files_new, files_changed;
-	uint64_t unreadable, restless, missing;
+	uint64_t unreadable, restless, missing, emptied;
 	uint64_t with_xattrs, with_acls;
 };
 
@@ -30,7 +30,8 @@ int walk_init(struct walk *w, struct store *s, const struct backup_options *opt,
 void walk_end(struct walk *w);
 
 /* Take in one source and add it to the directory under `name`. `old` is its entry in an older
- * snapshot, or NULL. A source that is missing is a problem, not a failure. */
+ * snapshot, or NULL. A source that is missing is a problem, not a failure, and so is one that has nothing in it
+ * any more. */
 int walk_source(struct walk *w, const char *path, const char *name, struct tree_builder *up,
 	const struct entry *old, struct err *e) MUST_CHECK;
 
