@@ -9,6 +9,7 @@
 #include "engine/base/wire.h"
 
 #define RECORD_HEAD 5
+#define RECORDS_ENOUGH 3 /* of a group, one by one: then the rest is made as well */
 #define GZIP_HEADER 10 /* in front of a gzip stream's plain form */
 
 struct making {
@@ -16,6 +17,7 @@ struct making {
 	const struct name *name;
 	struct plain *plain; /* a group, for its records */
 	const struct group_slot *slot;
+	bool made; /* it was not in the cache */
 };
 
 static int own_piece(struct piece *p)
@@ -88,11 +90,25 @@ static int open_group(struct store *s, struct coder *c, const struct name *name,
 static int make_record(void *ctx, struct coder *c, struct piece *p, struct err *e)
 {
 	struct making *m = ctx;
+	m->made = true;
 	int r = buf_reserve_exact(&p->own, m->slot->canon_len, e);
 	if (r == 0)
 		r = group_record_checked(c->rs, m->fs->keys,
 			buf_span(&m->plain->data), m->slot, &p->own, e);
 	return r < 0 ? r : own_piece(p);
+}
+
+/* Of one reader at random a record here and there was wanted. When it has come back to this group as often as that,
+ * all of it is worth making, by a helper. */
+static void group_ahead(struct fs *fs, const struct name *name)
+{
+	unsigned here = 0;
+	for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
+		struct piece_key key = {*name, PIECE_RECORD + i};
+		here += fscache_has(fs->cache, &key);
+	}
+	if (here == RECORDS_ENOUGH)
+		blob_ahead(fs, name, PIECE_WHOLE);
 }
 
 int blob_group_copy(struct call *cl, const struct name *name, uint32_t at, uint8_t *p, size_t n)
@@ -103,6 +119,7 @@ int blob_group_copy(struct call *cl, const struct name *name, uint32_t at, uint8
 	if (r < 0)
 		return r;
 	uint64_t end = (uint64_t)at + n, done = 0;
+	bool made = false;
 	for (unsigned i = 0; i < GROUP_SLOTS; i++) {
 		const struct group_slot *s = &slots[i];
 		uint64_t lo = s->canon_off, hi = lo + s->canon_len;
@@ -113,10 +130,13 @@ int blob_group_copy(struct call *cl, const struct name *name, uint32_t at, uint8
 		r = get_piece(cl, name, PIECE_RECORD + i, make_record, &m, &rec);
 		if (r < 0)
 			return r;
+		made |= m.made;
 		uint64_t from = lo > at ? lo : at, to = hi < end ? hi : end;
 		memcpy(p + (from - at), rec->data.p + (from - lo), (size_t)(to - from));
 		done += to - from;
 	}
+	if (made)
+		group_ahead(cl->fs, name);
 	if (done == n)
 		return 0;
 	/* A part of the mask in front of the records: take the canonical bytes as such. */

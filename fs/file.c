@@ -27,6 +27,7 @@ struct file {
 	struct file *newer, *older;
 	pthread_mutex_t m;    /* guards the rest */
 	uint64_t first, next, ahead; /* where a straight reader began, goes on; asked for up to here */
+	uint64_t seen; /* bytes it has read */
 	unsigned straight;
 };
 
@@ -183,17 +184,21 @@ static bool note_read(struct file *f, uint64_t off, size_t n, uint64_t window, u
 	uint64_t end = off + n;
 	LOCK_SCOPE(&f->m);
 	*ret_from = *ret_to = 0;
-	/* The kernel's requests for one reader overtake each other. */
+	/* The kernel's requests for one reader overtake each other. But most of the bytes it has come by
+	 * were read: in a file of a few MiB random reads are near each other as well. */
 	bool near = off <= f->next + STRAY && end + STRAY >= f->next;
-	if (f->straight && near) {
+	uint64_t lo = off < f->first ? off : f->first, hi = end > f->next ? end : f->next;
+	if (f->straight && near && f->seen + n >= (hi - lo) / 2) {
 		f->straight++;
-		if (end > f->next)
-			f->next = end;
+		f->first = lo;
+		f->next = hi;
+		f->seen += n;
 	} else {
 		f->straight = 1;
 		f->first = off;
 		f->next = end;
 		f->ahead = end;
+		f->seen = n;
 	}
 	if (f->straight < 3 && !(f->straight == 2 && n > 4096))
 		return false;
