@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,6 +247,28 @@ int session_lock_unused(const char *folder, struct err *e)
 		return 0;
 	int r = session_lock_test(folder, &used, &user, e);
 	return r < 0 || !used ? r : refuse(folder, &user, e);
+}
+
+static void go_up(char *path)
+{
+	const char *up = dirname(path);
+	memmove(path, up, strlen(up) + 1); /* in place already, but for "." */
+}
+
+int session_lock_unused_above(const char *folder, struct err *e)
+{
+	CLEANUP_FREE char *there = strdup(*folder ? folder : "."), *path = NULL;
+	if (!there)
+		return err_set(e, E_NOMEM, 0, "no memory for a path");
+	while (!(path = realpath(there, NULL)) && errno == ENOENT && strcmp(there, ".") != 0)
+		go_up(there);
+	while (path) {
+		int r = session_lock_unused(path, e);
+		if (r < 0 || strcmp(path, "/") == 0)
+			return r;
+		go_up(path);
+	}
+	return 0; /* whoever opens it will say what is wrong */
 }
 
 /* Made as the server would have: it must be able to open it, whoever runs mcfs. */

@@ -43,6 +43,8 @@ int session_lock_test(const char *world, bool *ret_used, struct session_user *re
 /* E_LOCKED when somebody else uses the folder's world (the message says who); 0 when not, and for a
  * folder that holds no world. Nobody is kept out afterwards. E_IO, E_NOMEM. */
 int session_lock_unused(const char *folder, struct err *e) MUST_CHECK;
+/* The same of the folder and of all above it. What does not exist is no world. */
+int session_lock_unused_above(const char *folder, struct err *e) MUST_CHECK;
 
 /* Take it without waiting. E_LOCKED when the world is in use (the message says by whom), E_NOTFOUND
  * when `world` does not exist. Never leaves a lock behind after failure. */

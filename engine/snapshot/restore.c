@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,16 +17,11 @@
 #include "engine/snapshot/extract.h"
 #include "engine/snapshot/metadata.h"
 #include "engine/snapshot/resolve.h"
+#include "engine/snapshot/seen_links.h"
 #include "engine/snapshot/tree.h"
 
 #define POOL_BUDGET ((size_t)32 << 20)
 #define ITEMS_MAX 64 /* files of one directory under way at once; each holds a descriptor */
-
-/* The first name of a file with several, by inode. Open addressing; path NULL: free. */
-struct link_seen {
-	uint64_t ino, dev;
-	char *path; /* from the target */
-};
 
 struct item {
 	struct item *next;
@@ -45,8 +39,7 @@ struct run {
 	struct extract x;
 	struct buf path; /* from the target, for messages */
 	int top;	 /* the target */
-	struct link_seen *links;
-	size_t n_links, cap_links;
+	struct seen_links links;
 	unsigned long tmp_no;
 	unsigned depth;
 };
@@ -206,53 +199,6 @@ static int put_in_place(struct run *w, int dirfd, const char *tmp, const char *n
 
 /* ---- hard links ---- */
 
-static struct link_seen *link_place(struct link_seen *v, size_t cap, uint64_t ino, uint64_t dev)
-{
-	size_t i = (size_t)((ino ^ dev << 32) * 0x9e3779b97f4a7c15u >> 20) & (cap - 1);
-	while (v[i].path && (v[i].ino != ino || v[i].dev != dev))
-		i = (i + 1) & (cap - 1);
-	return &v[i];
-}
-
-static const struct link_seen *find_link(struct run *w, const struct entry *en)
-{
-	if (!w->cap_links)
-		return NULL;
-	struct link_seen *l = link_place(w->links, w->cap_links, en->ino, en->dev);
-	return l->path ? l : NULL;
-}
-
-static int grow_links(struct run *w, struct err *e)
-{
-	size_t cap = w->cap_links ? w->cap_links * 2 : 64;
-	struct link_seen *v = calloc(cap, sizeof *v);
-	if (!v)
-		return err_set(e, E_NOMEM, 0, "no memory for hard links");
-	for (size_t i = 0; i < w->cap_links; i++)
-		if (w->links[i].path)
-			*link_place(v, cap, w->links[i].ino, w->links[i].dev) = w->links[i];
-	free(w->links);
-	w->links = v;
-	w->cap_links = cap;
-	return 0;
-}
-
-static int remember_link(struct run *w, const struct entry *en, struct err *e)
-{
-	if (w->n_links * 4 >= w->cap_links * 3) {
-		int r = grow_links(w, e);
-		if (r < 0)
-			return r;
-	}
-	struct link_seen *l = link_place(w->links, w->cap_links, en->ino, en->dev);
-	char *path = strdup(path_of(w));
-	if (!path)
-		return err_set(e, E_NOMEM, 0, "no memory for hard links");
-	*l = (struct link_seen){en->ino, en->dev, path};
-	w->n_links++;
-	return 0;
-}
-
 /* Open the directory of a path below the target without following links. */
 static int open_parent(struct run *w, const char *path, const char **ret_name)
 {
@@ -280,18 +226,17 @@ static bool unknown_here(int sys)
 	return sys == EPERM || sys == ENOTSUP;
 }
 
-static int make_link(struct run *w, const struct link_seen *l, int dirfd, const char *name,
-	struct err *e)
+static int make_link(struct run *w, const char *to, int dirfd, const char *name, struct err *e)
 {
 	const char *first;
 	char tmp[32];
-	CLEANUP_FD int from = open_parent(w, l->path, &first);
+	CLEANUP_FD int from = open_parent(w, to, &first);
 	if (from < 0)
-		return err_set(e, E_IO, errno, "find '%s' to link to", l->path);
+		return err_set(e, E_IO, errno, "find '%s' to link to", to);
 	tmp_name(w, tmp);
 	if (linkat(from, first, dirfd, tmp, 0) < 0)
 		return err_set(e, unknown_here(errno) ? E_UNSUPPORTED : E_IO, errno, "link to '%s'",
-			l->path);
+			to);
 	return put_in_place(w, dirfd, tmp, name, e);
 }
 
@@ -498,18 +443,18 @@ static int restore_leaf(struct run *w, struct dir *d, const char *name, const st
 		return 0;
 	}
 	if (en->nlink > 1) {
-		const struct link_seen *l = find_link(w, en);
-		int linked = l ? make_link(w, l, d->fd, name, e) : E_UNSUPPORTED;
+		const char *first = seen_links_find(&w->links, en->ino, en->dev);
+		int linked = first ? make_link(w, first, d->fd, name, e) : E_UNSUPPORTED;
 		if (linked != E_UNSUPPORTED)
 			return linked;
-		if (l)
-			return restore_copy(w, d, name, en, l->path, e);
+		if (first)
+			return restore_copy(w, d, name, en, first, e);
 	}
 	int r = en->type == NODE_FILE ? restore_file(w, d, name, en, e)
 				      : restore_special(w, d, name, en, e);
 	if (r == 0 && en->nlink > 1) {
 		/* It must be in place before others can link to it. */
-		r = remember_link(w, en, e);
+		r = seen_links_add(&w->links, en->ino, en->dev, path_of(w), e);
 		if (r == 0 && en->type == NODE_FILE) {
 			size_t mark = w->path.len - strlen(name);
 			path_pop(w, mark ? mark - 1 : 0);
@@ -521,32 +466,9 @@ static int restore_leaf(struct run *w, struct dir *d, const char *name, const st
 	return r;
 }
 
-/* ---- worlds in use ---- */
+/* ---- directories ---- */
 
-static void go_up(char *path)
-{
-	const char *up = dirname(path);
-	memmove(path, up, strlen(up) + 1); /* in place already, but for "." */
-}
-
-/* The target, which need not be there yet, may be a world, or lie in one. */
-static int unused_above(const char *target, struct err *e)
-{
-	CLEANUP_FREE char *there = strdup(*target ? target : "."), *path = NULL;
-	if (!there)
-		return err_set(e, E_NOMEM, 0, "no memory for a path");
-	while (!(path = realpath(there, NULL)) && errno == ENOENT && strcmp(there, ".") != 0)
-		go_up(there);
-	while (path) {
-		int r = session_lock_unused(path, e);
-		if (r < 0 || strcmp(path, "/") == 0)
-			return r;
-		go_up(path);
-	}
-	return 0; /* whoever opens it will say what is wrong */
-}
-
-/* The directory that the restore has come to may be one. */
+/* The directory that the restore has come to may be a world that a server uses. */
 static int unused_here(const struct run *w, struct err *e)
 {
 	CLEANUP_FREE char *path = NULL;
@@ -556,8 +478,6 @@ static int unused_here(const struct run *w, struct err *e)
 	}
 	return session_lock_unused(path, e);
 }
-
-/* ---- directories ---- */
 
 static int restore_tree(struct run *w, int fd, const struct content *dir, bool whole,
 	struct err *e);
@@ -709,7 +629,7 @@ int restore_run(struct store *s, const struct snapshot *sn, const struct restore
 	struct run w = {.s = s, .opt = opt, .ret = ret, .top = -1};
 	*ret = (struct restore_result){0};
 	w.x.s = s;
-	int r = opt->dry_run || opt->into_running ? 0 : unused_above(opt->to, e);
+	int r = opt->dry_run || opt->into_running ? 0 : session_lock_unused_above(opt->to, e);
 	if (r == 0)
 		r = open_target(&w, e);
 	if (r == 0)
@@ -725,9 +645,7 @@ int restore_run(struct store *s, const struct snapshot *sn, const struct restore
 	for (unsigned i = 0; w.x.coders && i < n; i++)
 		coder_free(&w.x.coders[i]);
 	free(w.x.coders);
-	for (size_t i = 0; i < w.cap_links; i++)
-		free(w.links[i].path);
-	free(w.links);
+	seen_links_free(&w.links);
 	buf_free(&w.path);
 	if (w.top >= 0)
 		close(w.top);
