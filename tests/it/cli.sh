@@ -57,6 +57,16 @@ misuse
 misuse nonsense
 one_clear_line
 misuse --nonsense
+misuse --store
+one_clear_line
+for words in 'ls --nonsense' 'ls -x' 'restore -nx latest' 'restore --to' 'restore --delete=3' 'forget --keep-daily' 'forget --keep 3' \
+	'forget --keep-m 3' 'trash list --nonsense' 'map -w' 'mount -o'; do
+	misuse $words
+	one_clear_line
+	says "option '-.*see 'mcfs ${words%% *} --help'"
+done
+expect 2 "$MCFS" forget --keep-daily
+says "'--keep-daily' needs a value"
 misuse init --slack perhaps
 misuse init --recompress never
 one_clear_line

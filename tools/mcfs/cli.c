@@ -1,5 +1,6 @@
 #include "tools/mcfs/cli.h"
 
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +106,53 @@ int cli_usage(const struct cli *cli, const char *fmt, ...)
 	else
 		snprintf(e.msg + n, sizeof e.msg - n, " (see 'mcfs --help')");
 	return cli_fail(cli, &e);
+}
+
+/* The word an option was given by, for messages: getopt tells its value, or nothing of a long one that
+ * it does not know. */
+static const char *option_word(int value, const struct option *longs, const char *last,
+	char out[64])
+{
+	for (; longs && longs->name && value; longs++)
+		if (longs->val == value && !longs->flag && strncmp(last, "--", 2) == 0) {
+			snprintf(out, 64, "--%s", longs->name);
+			return out;
+		}
+	if (!value)
+		return last;
+	snprintf(out, 64, "-%c", value);
+	return out;
+}
+
+static bool begins_an_option(const char *word, const struct option *longs)
+{
+	for (; longs && longs->name; longs++)
+		if (strncmp(word, "--", 2) == 0 && strncmp(longs->name, word + 2, strlen(word + 2)) == 0)
+			return true;
+	return false;
+}
+
+int cli_getopt(const struct cli *cli, int argc, char **argv, const char *shorts,
+	const struct option *longs, int *index)
+{
+	static const struct option none[] = {{0}};
+	char all[64], word[64];
+	bool plus = *shorts == '+';
+	snprintf(all, sizeof all, "%s:%s", plus ? "+" : "", shorts + plus);
+	opterr = 0;
+	int o = getopt_long(argc, argv, all, longs ? longs : none, index);
+	if (o != '?' && o != ':')
+		return o;
+	const char *last = argv[optind - 1], *name = option_word(optopt, longs, last, word);
+	if (o == ':')
+		cli_usage(cli, "option '%s' needs a value", name);
+	else if (optopt && strchr(last, '=') && strncmp(last, "--", 2) == 0)
+		cli_usage(cli, "option '%s' takes no value", name);
+	else if (!optopt && begins_an_option(last, longs))
+		cli_usage(cli, "option '%s' can mean several", name);
+	else
+		cli_usage(cli, "there is no option '%s'", name);
+	return '?';
 }
 
 void cli_note(const struct cli *cli, const char *fmt, ...)

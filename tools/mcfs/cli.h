@@ -84,6 +84,11 @@ void cli_directories_free(struct cli *cli);
 int cli_fail(const struct cli *cli, const struct err *e);
 /* The same for misuse: names the command's help. */
 int cli_usage(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* getopt_long(3), but that what is wrong is told as by cli_usage(); then '?' is returned. `longs` and
+ * `index` may be NULL. */
+struct option;
+int cli_getopt(const struct cli *cli, int argc, char **argv, const char *shorts,
+	const struct option *longs, int *index);
 void cli_note(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* One file that had a problem. */
 void cli_problem(const struct cli *cli, const char *path, const struct err *e);

@@ -123,7 +123,7 @@ static int run_ls(struct cli *cli, int argc, char **argv)
 	struct ls l = {.cli = cli};
 	bool deep = false;
 	int o;
-	while ((o = getopt(argc, argv, "lR")) != -1) {
+	while ((o = cli_getopt(cli, argc, argv, "lR", NULL, NULL)) != -1) {
 		if (o == 'l')
 			l.longer = true;
 		else if (o == 'R')
@@ -190,7 +190,7 @@ static int cat(struct session *s, const struct entry *en, struct err *e)
 
 static int run_cat(struct cli *cli, int argc, char **argv)
 {
-	if (getopt(argc, argv, "") != -1)
+	if (cli_getopt(cli, argc, argv, "", NULL, NULL) != -1)
 		return EXIT_USAGE;
 	if (argc - optind != 1 || !strchr(argv[optind], ':'))
 		return cli_usage(cli, "cat takes one SNAP:PATH");
@@ -255,7 +255,7 @@ static int run_find(struct cli *cli, int argc, char **argv)
 	static const struct option options[] = {{"snapshot", required_argument, NULL, 's'}, {0}};
 	const char *only = NULL;
 	int o;
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((o = cli_getopt(cli, argc, argv, "", options, NULL)) != -1) {
 		if (o != 's')
 			return EXIT_USAGE;
 		only = optarg;

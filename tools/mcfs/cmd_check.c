@@ -51,7 +51,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct check_args *a)
 		{"read-data-subset", required_argument, NULL, 's'},
 		{"repair", no_argument, NULL, 'R'}, {0}};
 	int o;
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((o = cli_getopt(cli, argc, argv, "", options, NULL)) != -1) {
 		if (o == 'r')
 			a->opt.read_percent = 100;
 		else if (o == 'R')

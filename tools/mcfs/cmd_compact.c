@@ -43,7 +43,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct compact_options 
 	int o, r = 0;
 	int64_t v;
 	char *end;
-	while (r == 0 && (o = getopt_long(argc, argv, "n", options, NULL)) != -1)
+	while (r == 0 && (o = cli_getopt(cli, argc, argv, "n", options, NULL)) != -1)
 		switch (o) {
 		case 'g':
 			r = parse_duration(optarg, &opt->grace, e);

@@ -463,7 +463,7 @@ static int run(struct cli *cli, int argc, char **argv)
 	static const struct option options[] = {{"to", required_argument, NULL, 't'}, {0}};
 	const char *to = NULL;
 	int o, code = EXIT_DONE;
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((o = cli_getopt(cli, argc, argv, "", options, NULL)) != -1) {
 		if (o != 't')
 			return EXIT_USAGE;
 		to = optarg;

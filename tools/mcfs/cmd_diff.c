@@ -165,7 +165,7 @@ static int run(struct cli *cli, int argc, char **argv)
 	struct session s;
 	struct err e = ERR_INIT;
 	int o;
-	while ((o = getopt_long(argc, argv, "c", options, NULL)) != -1) {
+	while ((o = cli_getopt(cli, argc, argv, "c", options, NULL)) != -1) {
 		if (o != 'c')
 			return EXIT_USAGE;
 		c.chunks = opt.chunks = true;

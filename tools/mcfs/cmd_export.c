@@ -316,7 +316,7 @@ static int run(struct cli *cli, int argc, char **argv)
 	struct err e = ERR_INIT;
 	char b[16];
 	plain_cli.json = false; /* standard output is the tar's */
-	if (getopt(argc, argv, "") != -1)
+	if (cli_getopt(cli, argc, argv, "", NULL, NULL) != -1)
 		return EXIT_USAGE;
 	if (argc - optind != 1)
 		return cli_usage(&plain_cli, "export takes one SNAP or SNAP:PATH");

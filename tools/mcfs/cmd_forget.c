@@ -20,26 +20,29 @@ struct forget_args {
 	int n_names;
 };
 
-static const struct option forget_options[] = {{"keep-last", required_argument, NULL, 'k'},
-	{"keep-within", required_argument, NULL, 'k'},
-	{"keep-secondly", required_argument, NULL, 'k'},
-	{"keep-minutely", required_argument, NULL, 'k'},
-	{"keep-hourly", required_argument, NULL, 'k'}, {"keep-daily", required_argument, NULL, 'k'},
-	{"keep-weekly", required_argument, NULL, 'k'},
-	{"keep-monthly", required_argument, NULL, 'k'},
-	{"keep-13weekly", required_argument, NULL, 'k'},
-	{"keep-3monthly", required_argument, NULL, 'k'},
-	{"keep-yearly", required_argument, NULL, 'k'}, {"keep-tag", required_argument, NULL, 'k'},
+/* Each has a value of its own, lest getopt take "--keep-m" for the first that begins so. */
+enum { KEEP = 256 };
+
+static const struct option forget_options[] = {{"keep-last", required_argument, NULL, KEEP},
+	{"keep-within", required_argument, NULL, KEEP + 1},
+	{"keep-secondly", required_argument, NULL, KEEP + 2},
+	{"keep-minutely", required_argument, NULL, KEEP + 3},
+	{"keep-hourly", required_argument, NULL, KEEP + 4}, {"keep-daily", required_argument, NULL, KEEP + 5},
+	{"keep-weekly", required_argument, NULL, KEEP + 6},
+	{"keep-monthly", required_argument, NULL, KEEP + 7},
+	{"keep-13weekly", required_argument, NULL, KEEP + 8},
+	{"keep-3monthly", required_argument, NULL, KEEP + 9},
+	{"keep-yearly", required_argument, NULL, KEEP + 10}, {"keep-tag", required_argument, NULL, KEEP + 11},
 	{"only-host", required_argument, NULL, 'h'},
 	{"only-tag", required_argument, NULL, 't'}, {"now", required_argument, NULL, 'w'},
-	{"group-by", required_argument, NULL, 'k'}, {"dry-run", no_argument, NULL, 'n'}, {0}};
+	{"group-by", required_argument, NULL, KEEP + 12}, {"dry-run", no_argument, NULL, 'n'}, {0}};
 
 static int parse_forget(struct cli *cli, int argc, char **argv, struct forget_args *a)
 {
 	struct err e = ERR_INIT;
 	int o, at;
 	*a = (struct forget_args){.rules = {.by_host = true, .by_source = true}};
-	while ((o = getopt_long(argc, argv, "n", forget_options, &at)) != -1) {
+	while ((o = cli_getopt(cli, argc, argv, "n", forget_options, &at)) != -1) {
 		if (o == 'n')
 			a->dry_run = true;
 		else if (o == 'h')
@@ -50,7 +53,7 @@ static int parse_forget(struct cli *cli, int argc, char **argv, struct forget_ar
 			return cli_usage(cli, "--now: '%s' is no time: 2026-11-22T02:00:00Z or @SECONDS", optarg);
 		else if (o == 'w')
 			;
-		else if (o != 'k')
+		else if (o < KEEP)
 			return EXIT_USAGE;
 		else if (retention_set(&a->rules, forget_options[at].name, optarg, &e) < 0)
 			return cli_usage(cli, "%s", e.msg);
@@ -297,7 +300,7 @@ static int run_undelete(struct cli *cli, int argc, char **argv)
 	struct err e = ERR_INIT;
 	bool all = false;
 	int o, code = EXIT_DONE;
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((o = cli_getopt(cli, argc, argv, "", options, NULL)) != -1) {
 		if (o != 'a')
 			return EXIT_USAGE;
 		all = true;

@@ -52,7 +52,7 @@ static int run(struct cli *cli, int argc, char **argv)
 	struct err e = ERR_INIT;
 	CLEANUP_FREE char *keyfile = NULL;
 	int o;
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((o = cli_getopt(cli, argc, argv, "", options, NULL)) != -1) {
 		if (o == 'r' && !recompress_parse(optarg, &cfg.recompress))
 			return cli_usage(cli, "--recompress is 'auto', 'now' or 'later', not '%s'", optarg);
 		if (o == 'p' && !cli_percent(optarg, &cfg.parity))

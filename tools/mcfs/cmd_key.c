@@ -546,7 +546,7 @@ static int run(struct cli *cli, int argc, char **argv)
 	struct key_args a = {0};
 	struct err e = ERR_INIT;
 	int o;
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((o = cli_getopt(cli, argc, argv, "", options, NULL)) != -1)
 		switch (o) {
 		case 'l':
 			a.label = optarg;

@@ -118,7 +118,7 @@ static int parse(struct args *a, int argc, char **argv)
 		{"query", required_argument, NULL, 'q'}, {"zoom", required_argument, NULL, 'z'},
 		{"now", required_argument, NULL, 'n'}, {0}};
 	int o;
-	while ((o = getopt_long(argc, argv, "w:d:S:o:c:R:z:", options, NULL)) != -1) {
+	while ((o = cli_getopt(a->cli, argc, argv, "w:d:S:o:c:R:z:", options, NULL)) != -1) {
 		char *end = NULL;
 		switch (o) {
 		case 'w':

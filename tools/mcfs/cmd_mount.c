@@ -192,7 +192,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct wishes *w)
 		{"when-running", required_argument, NULL, 'W'}, {"trash-rm", no_argument, NULL, 'R'},
 		{0}};
 	int o, code = EXIT_DONE;
-	while (code == EXIT_DONE && (o = getopt_long(argc, argv, "fo:", options, NULL)) != -1)
+	while (code == EXIT_DONE && (o = cli_getopt(cli, argc, argv, "fo:", options, NULL)) != -1)
 		switch (o) {
 		case 'f':
 			w->foreground = true;
@@ -448,7 +448,7 @@ static int run_umount(struct cli *cli, int argc, char **argv)
 	struct err e = ERR_INIT;
 	bool lazy = false;
 	int o;
-	while ((o = getopt_long(argc, argv, "lz", options, NULL)) != -1)
+	while ((o = cli_getopt(cli, argc, argv, "lz", options, NULL)) != -1)
 		if (o == 'l' || o == 'z')
 			lazy = true;
 		else

@@ -78,7 +78,7 @@ static int run(struct cli *cli, int argc, char **argv)
 	static const struct option options[] = {{0}};
 	struct err e = ERR_INIT;
 	unsigned percent = 0;
-	if (getopt_long(argc, argv, "", options, NULL) != -1)
+	if (cli_getopt(cli, argc, argv, "", options, NULL) != -1)
 		return EXIT_USAGE;
 	bool add = optind < argc && strcmp(argv[optind], "add") == 0;
 	if (!add && (optind == argc || strcmp(argv[optind], "remove") != 0))

@@ -301,7 +301,7 @@ static int check_args(const struct args *a)
 static int parse(struct args *a, int argc, char **argv)
 {
 	int o, code = EXIT_DONE;
-	while (code == EXIT_DONE && (o = getopt_long(argc, argv, "n", options, NULL)) != -1)
+	while (code == EXIT_DONE && (o = cli_getopt(a->cli, argc, argv, "n", options, NULL)) != -1)
 		code = set_option(a, o, optarg);
 	if (code != EXIT_DONE)
 		return code;

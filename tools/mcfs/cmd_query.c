@@ -157,7 +157,7 @@ static int parse(struct args *a, int argc, char **argv)
 		{"quick", no_argument, NULL, 'Q'}, {"now", required_argument, NULL, 'n'},
 		{"threads", required_argument, NULL, 'j'}, {0}};
 	int o;
-	while ((o = getopt_long(argc, argv, "w:d:S:o:r:cj:", options, NULL)) != -1) {
+	while ((o = cli_getopt(a->cli, argc, argv, "w:d:S:o:r:cj:", options, NULL)) != -1) {
 		char *end;
 		switch (o) {
 		case 'w':

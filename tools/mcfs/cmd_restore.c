@@ -76,7 +76,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct restore_options 
 		{"overwrite", required_argument, NULL, 'o'}, {"verify", no_argument, NULL, 'v'},
 		{"into-running", no_argument, NULL, 'r'}, {0}};
 	int o;
-	while ((o = getopt_long(argc, argv, "n", options, NULL)) != -1)
+	while ((o = cli_getopt(cli, argc, argv, "n", options, NULL)) != -1)
 		switch (o) {
 		case 't':
 			opt->to = optarg;

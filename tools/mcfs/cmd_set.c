@@ -100,7 +100,7 @@ static int run(struct cli *cli, int argc, char **argv)
 	struct err e = ERR_INIT;
 	struct setting v = {0};
 	struct store *s = NULL;
-	if (getopt_long(argc, argv, "", options, NULL) != -1)
+	if (cli_getopt(cli, argc, argv, "", options, NULL) != -1)
 		return EXIT_USAGE;
 	bool any = optind < argc;
 	if (any && !parse(argc - optind, argv + optind, &v))

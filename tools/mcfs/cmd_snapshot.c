@@ -76,7 +76,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct args *a, struct 
 		{"stage-in", required_argument, NULL, 'S'}, {0}};
 	int o, r = 0;
 	char *end;
-	while (r == 0 && (o = getopt_long(argc, argv, "n", options, NULL)) != -1)
+	while (r == 0 && (o = cli_getopt(cli, argc, argv, "n", options, NULL)) != -1)
 		switch (o) {
 		case 't':
 			if (!snapshot_tag_ok(optarg))

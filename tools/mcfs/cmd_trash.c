@@ -430,7 +430,7 @@ static int run(struct cli *cli, int argc, char **argv)
 	if (!verb)
 		return cli_usage(cli, "trash wants one of list, restore, empty, apply");
 	argv[1] = argv[0];
-	while (code == EXIT_DONE && (o = getopt_long(argc - 1, argv + 1, "n", options, NULL)) != -1)
+	while (code == EXIT_DONE && (o = cli_getopt(cli, argc - 1, argv + 1, "n", options, NULL)) != -1)
 		code = set_option(&a, o, optarg);
 	if (code == EXIT_DONE)
 		code = parse_specs(&a, argc - 1 - optind, argv + 1 + optind);

@@ -251,7 +251,7 @@ static int run(struct cli *cli, int argc, char **argv)
 	struct cli_world w;
 	struct err e = ERR_INIT;
 	int o;
-	while ((o = getopt_long(argc, argv, "S:w:c", options, NULL)) != -1) {
+	while ((o = cli_getopt(cli, argc, argv, "S:w:c", options, NULL)) != -1) {
 		if (o == 'S')
 			a.snapshot = optarg;
 		else if (o == 'w')

@@ -178,7 +178,7 @@ int main(int argc, char **argv)
 		{"version", no_argument, NULL, 'V'}, {0}};
 	struct cli cli = {.store = getenv("MCFS_STORE")};
 	int o;
-	while ((o = getopt_long(argc, argv, "+s:qvh", options, NULL)) != -1)
+	while ((o = cli_getopt(&cli, argc, argv, "+s:qvh", options, NULL)) != -1)
 		switch (o) {
 		case 's':
 			cli.store = optarg;
