@@ -77,6 +77,11 @@ void object_abort(struct object_writer *w)
 		w->place->ops->abort(w);
 }
 
+bool object_is_at(struct object_place *p, const struct stat *dir)
+{
+	return p->ops->is_at && p->ops->is_at(p, dir);
+}
+
 int object_space(struct object_place *p, uint64_t *ret, struct err *e)
 {
 	*ret = UINT64_MAX;

@@ -11,6 +11,7 @@
 #define MCFS_OBJECT_OBJECT_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include "engine/base/buf.h"
 
@@ -36,6 +37,7 @@ struct object_ops {
 	void (*free)(struct object_place *);
 	/* May be NULL. */
 	int (*space)(struct object_place *, uint64_t *ret, struct err *);
+	bool (*is_at)(struct object_place *, const struct stat *dir);
 };
 
 struct object_place {
@@ -74,6 +76,8 @@ int object_commit(struct object_writer *w, const char *key, struct err *e) MUST_
 void object_abort(struct object_writer *w);
 /* Bytes that can still be written; UINT64_MAX when nobody can tell. */
 int object_space(struct object_place *p, uint64_t *ret, struct err *e) MUST_CHECK;
+/* Do the objects lie in this very directory? */
+bool object_is_at(struct object_place *p, const struct stat *dir);
 void object_place_free(struct object_place *p);
 
 /* A local directory. `create`: it may be missing or empty, but nothing else. */

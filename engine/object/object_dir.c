@@ -274,6 +274,13 @@ static int dir_space(struct object_place *p, uint64_t *ret, struct err *e)
 	return 0;
 }
 
+static bool dir_is_at(struct object_place *p, const struct stat *dir)
+{
+	struct stat own;
+	return fstat(place_of(p)->fd, &own) == 0 && own.st_dev == dir->st_dev &&
+	       own.st_ino == dir->st_ino;
+}
+
 static const struct object_ops dir_ops = {
 	.list = dir_list,
 	.size = dir_size,
@@ -287,6 +294,7 @@ static const struct object_ops dir_ops = {
 	.abort = dir_abort,
 	.free = dir_free,
 	.space = dir_space,
+	.is_at = dir_is_at,
 };
 
 static void remove_stale(int fd)

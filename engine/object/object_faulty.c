@@ -163,6 +163,11 @@ static int f_space(struct object_place *p, uint64_t *ret, struct err *e)
 	return object_space(faulty_of(p)->inner, ret, e);
 }
 
+static bool f_is_at(struct object_place *p, const struct stat *dir)
+{
+	return object_is_at(faulty_of(p)->inner, dir);
+}
+
 static const struct object_ops faulty_ops = {
 	.list = f_list,
 	.size = f_size,
@@ -176,6 +181,7 @@ static const struct object_ops faulty_ops = {
 	.abort = f_abort,
 	.free = f_free,
 	.space = f_space,
+	.is_at = f_is_at,
 };
 
 int object_faulty_new_as(struct object_place **ret, struct object_place *inner,

@@ -473,6 +473,11 @@ static int take_dir(struct walk *w, int dirfd, const char *name, const struct en
 		it->en.partial = true; /* the mount point itself is kept, as an empty directory */
 		return 0;
 	}
+	if (object_is_at(store_place(w->s), &at->st)) {
+		log_say(store_log(w->s), LOG_INFO, "'%s' is left out: it is this store", path_of(w));
+		it->en.partial = true;
+		return 0;
+	}
 	CLEANUP_FD int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || w->depth == TREE_DEPTH_MAX) {
 		if (fd < 0)

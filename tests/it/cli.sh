@@ -256,6 +256,18 @@ expect 1 "$MCFS" --json info nothing
 valid_json
 [ "$(json exit_code)" = 1 ] || fail "the failure's object has no exit code"
 
+check "a store that lies in what is backed up is left out, and stays when that is restored"
+mkdir -p "$work/in/world/backup"
+echo 1 >"$work/in/world/level.dat"
+expect 0 "$MCFS" -s "$work/in/world/backup/mc" init
+expect 0 "$MCFS" -s "$work/in/world/backup/mc" -v snapshot "$work/in/world"
+says "world/backup/mc' is left out: it is this store"
+expect 0 "$MCFS" -s "$work/in/world/backup/mc" ls -R latest
+[ "$(tr '\n' ' ' <"$work/stdout")" = 'world/ world/backup/ world/backup/mc/ world/level.dat ' ] ||
+	fail "the snapshot holds: $(cat "$work/stdout")"
+expect 0 "$MCFS" -s "$work/in/world/backup/mc" restore latest:world/ --to "$work/in/world" --delete
+expect 0 "$MCFS" -s "$work/in/world/backup/mc" check
+
 check "nothing where there should be a sink"
 if [ -e /dev/full ]; then
 	for command in list 'ls -R latest' 'cat latest:src/large'; do
