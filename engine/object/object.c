@@ -50,6 +50,42 @@ int object_remove(struct object_place *p, const char *key, struct err *e)
 	return p->ops->remove(p, key, e);
 }
 
+int object_put_all(struct object_place *p, const struct object_content *v, size_t n, struct err *e)
+{
+	int r = 0;
+	if (p->ops->put_all)
+		return p->ops->put_all(p, v, n, e);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = object_put(p, v[i].key, v[i].content, true, e);
+	return r;
+}
+
+int object_remove_all(struct object_place *p, const char *const *keys, size_t n, struct err *e)
+{
+	if (p->ops->remove_all)
+		return p->ops->remove_all(p, keys, n, e);
+	for (size_t i = 0; i < n; i++) {
+		struct err own = ERR_INIT;
+		int r = object_remove(p, keys[i], &own);
+		if (r < 0 && r != E_NOTFOUND) {
+			if (e)
+				*e = own;
+			return r;
+		}
+	}
+	return 0;
+}
+
+int object_put_brief(struct object_place *p, const char *key, struct span s, struct err *e)
+{
+	return p->ops->put_brief ? p->ops->put_brief(p, key, s, e) : object_put(p, key, s, false, e);
+}
+
+int object_remove_brief(struct object_place *p, const char *key, struct err *e)
+{
+	return p->ops->remove_brief ? p->ops->remove_brief(p, key, e) : object_remove(p, key, e);
+}
+
 int object_begin(struct object_place *p, struct object_writer **ret, struct err *e)
 {
 	return p->ops->begin(p, ret, e);

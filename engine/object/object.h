@@ -21,6 +21,11 @@ struct object_writer; /* an object being written, not yet visible */
 /* Called for each object; return non-zero to stop, which is then the result of the listing. */
 typedef int (*object_each)(void *ctx, const char *name, uint64_t size, struct err *e);
 
+struct object_content {
+	const char *key;
+	struct span content;
+};
+
 struct object_ops {
 	int (*list)(struct object_place *, const char *dir, bool sizes, object_each fn, void *ctx,
 		struct err *);
@@ -35,6 +40,11 @@ struct object_ops {
 	int (*commit)(struct object_writer *, const char *key, struct err *);
 	void (*abort)(struct object_writer *);
 	void (*free)(struct object_place *);
+	/* May be NULL: then the calls above are used. */
+	int (*put_all)(struct object_place *, const struct object_content *, size_t n, struct err *);
+	int (*remove_all)(struct object_place *, const char *const *keys, size_t n, struct err *);
+	int (*put_brief)(struct object_place *, const char *key, struct span, struct err *);
+	int (*remove_brief)(struct object_place *, const char *key, struct err *);
 	/* May be NULL. */
 	int (*space)(struct object_place *, uint64_t *ret, struct err *);
 	bool (*is_at)(struct object_place *, const struct stat *dir);
@@ -65,6 +75,16 @@ int object_put(struct object_place *p, const char *key, struct span s, bool repl
 	struct err *e) MUST_CHECK;
 /* Durable when it returned 0. Of two who remove the same object one gets E_NOTFOUND. */
 int object_remove(struct object_place *p, const char *key, struct err *e) MUST_CHECK;
+
+/* Many at once, which waits for the disk seldom. All are durable when it returned 0; after a failure each of them may
+ * have been done or not. In no order. To put replaces; what is to be removed and not there is passed over. */
+int object_put_all(struct object_place *p, const struct object_content *v, size_t n, struct err *e) MUST_CHECK;
+int object_remove_all(struct object_place *p, const char *const *keys, size_t n,
+	struct err *e) MUST_CHECK;
+/* As put without `replace`, and remove, but for what only processes that live look at: nothing is durable. After a
+ * power cut such an object may be gone, be back, or be there without its contents. */
+int object_put_brief(struct object_place *p, const char *key, struct span s, struct err *e) MUST_CHECK;
+int object_remove_brief(struct object_place *p, const char *key, struct err *e) MUST_CHECK;
 
 int object_begin(struct object_place *p, struct object_writer **ret, struct err *e) MUST_CHECK;
 int object_append(struct object_writer *w, struct span s, struct err *e) MUST_CHECK;

@@ -17,27 +17,9 @@
 
 #include "engine/base/cleanup.h"
 #include "engine/base/io.h"
-#include "engine/object/object.h"
+#include "engine/object/object_dir_internal.h"
 
 #define STALE_SECONDS (24 * 3600)
-
-struct dir_place {
-	struct object_place base;
-	int fd;
-	char *path;
-};
-
-struct dir_writer {
-	struct object_writer base;
-	int fd;
-	uint64_t size;
-	char tmp[32];
-};
-
-static struct dir_place *place_of(struct object_place *p)
-{
-	return (struct dir_place *)p;
-}
 
 static bool is_object_name(const char *n)
 {
@@ -126,43 +108,25 @@ static int dir_read(struct object_place *p, const char *key, uint64_t off, size_
 	return r;
 }
 
-/* Make the directories that a key needs ("packs/ab"), durably. */
-static int make_parent(struct dir_place *d, const char *key, struct err *e)
+static int dir_remove_brief(struct object_place *p, const char *key, struct err *e)
 {
-	CLEANUP_FREE char *path = strdup(key);
-	if (!path)
-		return err_set(e, E_NOMEM, 0, "no memory for a path");
-	for (char *slash = strchr(path, '/'), *last = NULL; slash;
-		last = slash, slash = strchr(slash + 1, '/')) {
-		*slash = 0;
-		if (mkdirat(d->fd, path, 0700) < 0 && errno != EEXIST)
-			return err_set(e, E_IO, errno, "make '%s/%s'", d->path, path);
-		/* Its name is in the directory above, which must be on disk before what is below
-		 * counts. A crash between the two leaves it unsynced, so this is not left out when
-		 * the directory was there. */
-		if (last)
-			*last = 0;
-		int r = io_fsync_dir(d->fd, last ? path : ".", e);
-		if (last)
-			*last = '/';
-		*slash = '/';
-		if (r < 0)
-			return r;
-	}
+	if (unlinkat(place_of(p)->fd, key, 0) < 0)
+		return err_set(e, E_IO, errno, "remove object '%s'", key);
 	return 0;
 }
 
 static int dir_remove(struct object_place *p, const char *key, struct err *e)
 {
-	if (unlinkat(place_of(p)->fd, key, 0) < 0)
-		return err_set(e, E_IO, errno, "remove object '%s'", key);
+	int r = dir_remove_brief(p, key, e);
+	if (r < 0)
+		return r;
 	/* What is removed stays removed: others count on the order of removals. */
 	CLEANUP_FREE char *copy = strdup(key);
 	return copy ? io_fsync_dir(place_of(p)->fd, dirname(copy), e)
 		    : err_set(e, E_NOMEM, 0, "no memory for a path");
 }
 
-static int dir_begin(struct object_place *p, struct object_writer **ret, struct err *e)
+int dir_begin(struct object_place *p, struct object_writer **ret, struct err *e)
 {
 	struct dir_place *d = place_of(p);
 	struct dir_writer *w = calloc(1, sizeof *w);
@@ -185,7 +149,7 @@ static int dir_begin(struct object_place *p, struct object_writer **ret, struct 
 	return 0;
 }
 
-static int dir_append(struct object_writer *ow, struct span s, struct err *e)
+int dir_append(struct object_writer *ow, struct span s, struct err *e)
 {
 	struct dir_writer *w = (struct dir_writer *)ow;
 	/* By position: after a failure half way nothing is in the wrong place. */
@@ -207,7 +171,7 @@ static int dir_read_back(struct object_writer *ow, uint64_t off, size_t n, struc
 	return r;
 }
 
-static void dir_abort(struct object_writer *ow)
+void dir_abort(struct object_writer *ow)
 {
 	struct dir_writer *w = (struct dir_writer *)ow;
 	if (w->fd >= 0)
@@ -216,18 +180,27 @@ static void dir_abort(struct object_writer *ow)
 	free(w);
 }
 
-static int finish(struct object_writer *ow, const char *key, bool replace, struct err *e)
+enum how {
+	NEW,
+	REPLACE,
+	BRIEF /* new, and not durable */
+};
+
+/* What is written gets its name. */
+static int finish(struct object_writer *ow, const char *key, enum how how, struct err *e)
 {
 	struct dir_writer *w = (struct dir_writer *)ow;
 	struct dir_place *d = place_of(ow->place);
-	int r = make_parent(d, key, e);
-	if (r == 0)
+	int r = dir_make_parent(d, key, how != BRIEF, e);
+	if (r == 0 && how != BRIEF)
 		r = io_sync_close(&w->fd, d->path, e);
-	if (r == 0 && !replace)
+	else if (r == 0 && close(take_fd(&w->fd)) < 0) /* others on a network file system see it from here on */
+		r = err_set(e, E_IO, errno, "close '%s/%s'", d->path, w->tmp);
+	if (r == 0 && how != REPLACE)
 		r = io_publish(d->fd, w->tmp, key, e); /* ids are random: they meet nobody */
 	else if (r == 0 && renameat(d->fd, w->tmp, d->fd, key) < 0)
 		r = err_set(e, E_IO, errno, "replace object '%s'", key);
-	if (r == 0) {
+	if (r == 0 && how != BRIEF) {
 		CLEANUP_FREE char *copy = strdup(key);
 		r = copy ? io_fsync_dir(d->fd, dirname(copy), e)
 			 : err_set(e, E_NOMEM, 0, "no memory for a path");
@@ -238,11 +211,10 @@ static int finish(struct object_writer *ow, const char *key, bool replace, struc
 
 static int dir_commit(struct object_writer *w, const char *key, struct err *e)
 {
-	return finish(w, key, false, e);
+	return finish(w, key, NEW, e);
 }
 
-static int dir_put(struct object_place *p, const char *key, struct span s, bool replace,
-	struct err *e)
+static int put(struct object_place *p, const char *key, struct span s, enum how how, struct err *e)
 {
 	struct object_writer *w;
 	int r = dir_begin(p, &w, e);
@@ -253,7 +225,18 @@ static int dir_put(struct object_place *p, const char *key, struct span s, bool 
 		dir_abort(w);
 		return r;
 	}
-	return finish(w, key, replace, e);
+	return finish(w, key, how, e);
+}
+
+static int dir_put(struct object_place *p, const char *key, struct span s, bool replace,
+	struct err *e)
+{
+	return put(p, key, s, replace ? REPLACE : NEW, e);
+}
+
+static int dir_put_brief(struct object_place *p, const char *key, struct span s, struct err *e)
+{
+	return put(p, key, s, BRIEF, e);
 }
 
 static void dir_free(struct object_place *p)
@@ -261,6 +244,8 @@ static void dir_free(struct object_place *p)
 	struct dir_place *d = place_of(p);
 	if (d->fd >= 0)
 		close(d->fd);
+	dir_names_free(&d->synced);
+	pthread_mutex_destroy(&d->m);
 	free(d->path);
 	free(d);
 }
@@ -293,6 +278,10 @@ static const struct object_ops dir_ops = {
 	.commit = dir_commit,
 	.abort = dir_abort,
 	.free = dir_free,
+	.put_all = dir_put_all,
+	.remove_all = dir_remove_all,
+	.put_brief = dir_put_brief,
+	.remove_brief = dir_remove_brief,
 	.space = dir_space,
 	.is_at = dir_is_at,
 };
@@ -341,6 +330,7 @@ int object_dir_open(struct object_place **ret, const char *path, bool create, st
 	if (!d)
 		return err_set(e, E_NOMEM, 0, "no memory for a store");
 	d->base.ops = &dir_ops;
+	pthread_mutex_init(&d->m, NULL);
 	d->path = strdup(path);
 	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = !d->path   ? err_set(e, E_NOMEM, 0, "no memory for a store")

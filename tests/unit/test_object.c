@@ -43,6 +43,37 @@ static unsigned list(struct object_place *p, const char *dir, uint64_t *bytes)
 	return counted;
 }
 
+/* More at once than are open at a time, in several directories, one of them replaced. */
+static void many(struct object_place *p)
+{
+	static char key[150][32];
+	struct object_content v[150];
+	const char *keys[151];
+	CLEANUP_BUF struct buf got = BUF_INIT;
+	uint64_t bytes;
+	OK(object_put(p, "many/00/7", text("old"), true, e));
+	for (unsigned i = 0; i < N_OF(v); i++) {
+		snprintf(key[i], sizeof key[i], "many/%02u/%u", i % 7 == 0 ? 0 : i % 7, i);
+		v[i] = (struct object_content){key[i], text(key[i])};
+		keys[i] = key[i];
+	}
+	OK(object_put_all(p, v, N_OF(v), e));
+	OK(object_put_all(p, v, 0, e));
+	for (unsigned i = 0; i < N_OF(v); i++) {
+		got.len = 0;
+		OK(object_get(p, key[i], 100, &got, e));
+		assert_spans(buf_span(&got), text(key[i]));
+	}
+	assert_int_equal(list(p, "many/00", &bytes), 22);
+	/* One is there twice, and one was never. */
+	keys[0] = "many/00/none";
+	keys[150] = key[149];
+	OK(object_remove_all(p, keys, N_OF(keys), e));
+	OK(object_remove_all(p, keys, 0, e));
+	assert_int_equal(list(p, "many/00", &bytes), 1);
+	assert_int_equal(list(p, "many/06", &bytes), 0);
+}
+
 static void promises(struct object_place *p)
 {
 	CLEANUP_BUF struct buf got = BUF_INIT;
@@ -98,6 +129,16 @@ static void promises(struct object_place *p)
 	object_abort(NULL);
 	assert_int_equal(list(p, "packs/ab", &bytes), 1);
 	assert_int_equal(bytes, 10);
+	many(p);
+	/* what is for processes that live */
+	OK(object_put_brief(p, "brief/a", text("now"), e));
+	FAILS(E_EXISTS, object_put_brief(p, "brief/a", text("then"), e));
+	got.len = 0;
+	OK(object_get(p, "brief/a", 100, &got, e));
+	assert_spans(buf_span(&got), text("now"));
+	OK(object_remove_brief(p, "brief/a", e));
+	FAILS(E_NOTFOUND, object_remove_brief(p, "brief/a", e));
+	assert_int_equal(list(p, "brief", &bytes), 0);
 }
 
 static void test_memory(void **state)
