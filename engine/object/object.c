@@ -67,11 +67,8 @@ int object_remove_all(struct object_place *p, const char *const *keys, size_t n,
 	for (size_t i = 0; i < n; i++) {
 		struct err own = ERR_INIT;
 		int r = object_remove(p, keys[i], &own);
-		if (r < 0 && r != E_NOTFOUND) {
-			if (e)
-				*e = own;
-			return r;
-		}
+		if (r < 0 && r != E_NOTFOUND)
+			return err_pass(e, &own);
 	}
 	return 0;
 }

@@ -204,7 +204,7 @@ static int reserve_name(struct store *s, struct snapshot *sn, struct snapshot_li
 	for (unsigned skip = 0;;) {
 		snapshot_pick_name(l, sn->begin, skip, sn->name);
 		name_id(s, sn->name, ret);
-		int r = store_object_put(s, NAMES, ret, span_of(sn->name, strlen(sn->name)), false, e);
+		int r = store_object_put_brief(s, NAMES, ret, span_of(sn->name, strlen(sn->name)), e);
 		if (r == E_EXISTS) {
 			skip++; /* somebody else's, or left by a run that was killed */
 			continue;
@@ -215,7 +215,7 @@ static int reserve_name(struct store *s, struct snapshot *sn, struct snapshot_li
 		if (r == 0 && !name_taken(l, sn->name))
 			return 0;
 		struct err ignored = ERR_INIT;
-		if (store_object_remove(s, NAMES, ret, &ignored) < 0)
+		if (store_object_remove_brief(s, NAMES, ret, &ignored) < 0)
 			log_say(store_log(s), LOG_WARN, "%s", ignored.msg);
 		if (r < 0)
 			return r;
@@ -242,7 +242,7 @@ static int commit(struct walk *w, struct snapshot_list *l, struct backup_result 
 		r = store_still_ours(w->s, e);
 	if (r == 0)
 		r = snapshot_write(w->s, sn, false, e);
-	if (store_object_remove(w->s, NAMES, &name, &ignored) < 0)
+	if (store_object_remove_brief(w->s, NAMES, &name, &ignored) < 0)
 		log_say(store_log(w->s), LOG_WARN, "%s", ignored.msg);
 	return r < 0 ? r : confirm(w->s, sn, e);
 }

@@ -12,6 +12,7 @@
 
 #define STEP_MIN ((uint64_t)4 << 20)
 #define STEP_MAX ((uint64_t)256 << 20)
+#define REMOVE_AT_ONCE 64 /* packs between two looks at the lock */
 
 static bool cancelled(const struct rounds *c)
 {
@@ -184,6 +185,29 @@ static bool may_go(const struct rounds *c, const struct cpack *x)
 	       (c->ret->grace == 0 || time(NULL) - x->since >= c->ret->grace);
 }
 
+static int remove_lot(struct rounds *c, struct cpack *const *v, size_t n, struct err *e)
+{
+	char key[REMOVE_AT_ONCE][PACK_KEY_CHARS];
+	const char *keys[REMOVE_AT_ONCE];
+	struct id ids[REMOVE_AT_ONCE];
+	for (size_t i = 0; i < n; i++) {
+		keys[i] = pack_object_key(&v[i]->id, key[i]);
+		ids[i] = v[i]->id;
+	}
+	int r = store_still_ours(c->s, e);
+	if (r == 0)
+		r = object_remove_all(store_place(c->s), keys, n, e);
+	if (r == 0)
+		r = parity_remove(c->s, ids, n, e);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		v[i]->fate = PACK_GONE;
+		c->ret->removed_packs++;
+		c->ret->removed_bytes += v[i]->size;
+	}
+	progress(c, "packs removed", c->ret->removed_packs, c->ret->removed_bytes);
+	return r;
+}
+
 /* Steps 8 and 9 for those whose grace is over. */
 static int remove_packs(struct rounds *c, struct err *e)
 {
@@ -212,22 +236,14 @@ static int remove_packs(struct rounds *c, struct err *e)
 	c->ret->written_bytes += st.written_bytes;
 	c->ret->index_objects = st.after;
 	nameset_free(&gone);
-	for (size_t i = 0; i < c->plan->n && r == 0; i++) {
-		struct cpack *x = &c->plan->v[i];
-		char key[PACK_KEY_CHARS];
-		if (!may_go(c, x))
-			continue;
-		r = store_still_ours(c->s, e);
-		if (r == 0)
-			r = object_remove(store_place(c->s), pack_object_key(&x->id, key), e);
-		if (r == 0 || r == E_NOTFOUND)
-			r = parity_remove(c->s, &x->id, e);
-		if (r < 0)
-			break;
-		x->fate = PACK_GONE;
-		c->ret->removed_packs++;
-		c->ret->removed_bytes += x->size;
-		progress(c, "packs removed", c->ret->removed_packs, c->ret->removed_bytes);
+	struct cpack *lot[REMOVE_AT_ONCE];
+	for (size_t i = 0, n = 0; i < c->plan->n && r == 0; i++) {
+		if (may_go(c, &c->plan->v[i]))
+			lot[n++] = &c->plan->v[i];
+		if (n && (n == REMOVE_AT_ONCE || i + 1 == c->plan->n)) {
+			r = remove_lot(c, lot, n, e);
+			n = 0;
+		}
 	}
 	return r;
 }

@@ -164,21 +164,56 @@ int forgotten_find(const struct forgotten_list *l, const char *spec, struct forg
 
 /* ---- there and back ---- */
 
-int snapshot_forget(struct store *s, const struct snapshot *sn, struct err *e)
+/* What lies in forgotten/ of one that is forgotten now. */
+static int make_forgotten(struct store *s, const struct id *id, struct buf *ret, struct err *e)
 {
 	CLEANUP_BUF struct buf object = BUF_INIT;
-	CLEANUP_BUF struct buf b = BUF_INIT;
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	struct timestamp when = {now.tv_sec, (uint32_t)now.tv_nsec};
-	int r = store_object_get(s, SNAPSHOT_KIND, &sn->id, &object, e);
-	if (r == 0)
-		r = put_forgotten(&b, when, buf_span(&object), e);
+	int r = store_object_get(s, SNAPSHOT_KIND, id, &object, e);
+	return r < 0 ? r : put_forgotten(ret, when, buf_span(&object), e);
+}
+
+int snapshot_forget(struct store *s, const struct snapshot *sn, struct err *e)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	int r = make_forgotten(s, &sn->id, &b, e);
 	if (r == 0)
 		r = store_object_put(s, FORGOTTEN, &sn->id, buf_span(&b), true, e);
 	if (r == 0)
 		r = remove_object(s, SNAPSHOT_KIND, &sn->id, e);
 	return r < 0 ? err_wrap(e, "forget snapshot %s", sn->name) : 0;
+}
+
+int snapshot_forget_some(struct store *s, const struct snapshot *const *v, size_t n, struct err *e)
+{
+	struct buf b[FORGET_AT_ONCE];
+	struct store_object o[FORGET_AT_ONCE];
+	struct id ids[FORGET_AT_ONCE];
+	size_t k = 0, i;
+	int r = 0;
+	for (i = 0; i < n && i < FORGET_AT_ONCE && r == 0; i++) {
+		struct err own = ERR_INIT;
+		b[k] = BUF_INIT;
+		r = make_forgotten(s, &v[i]->id, &b[k], &own);
+		if (r == E_NOTFOUND) { /* somebody else was quicker */
+			buf_free(&b[k]);
+			r = 0;
+			continue;
+		}
+		if (r < 0)
+			err_pass(e, &own);
+		o[k] = (struct store_object){v[i]->id, buf_span(&b[k])};
+		ids[k++] = v[i]->id;
+	}
+	if (r == 0 && k)
+		r = store_object_put_all(s, FORGOTTEN, o, k, e);
+	if (r == 0 && k)
+		r = store_object_remove_all(s, SNAPSHOT_KIND, ids, k, e);
+	while (k > 0)
+		buf_free(&b[--k]);
+	return r < 0 ? err_wrap(e, "forget snapshot %s%s", v[0]->name, n > 1 ? " and others" : "") : 0;
 }
 
 /* Put the snapshot's object while the lock is held: compact, which waits for it, sees it then. */
@@ -396,16 +431,6 @@ const struct past_one *past_find(const struct past *p, const struct name *self)
 	return NULL;
 }
 
-static int remove_all(struct store *s, const char *kind, const struct id_list *l, struct err *e)
-{
-	for (size_t i = 0; i < l->n; i++) {
-		int r = remove_object(s, kind, &l->v[i], e);
-		if (r < 0 && r != E_NOTFOUND)
-			return r;
-	}
-	return 0;
-}
-
 int past_add(struct store *s, const struct past_one *v, size_t n, struct err *e)
 {
 	struct past p = {0};
@@ -418,7 +443,7 @@ int past_add(struct store *s, const struct past_one *v, size_t n, struct err *e)
 		r = put_mark(s, &p, e);
 	}
 	if (r == 0)
-		r = remove_all(s, MARKS, &marks, e);
+		r = store_object_remove_all(s, MARKS, marks.v, marks.n, e);
 	id_list_free(&marks);
 	past_free(&p);
 	return r;
@@ -439,10 +464,10 @@ int forgotten_release(struct store *s, size_t *ret_n, struct err *e)
 		past_tidy(&p);
 		r = put_mark(s, &p, e);
 		if (r == 0)
-			r = remove_all(s, MARKS, &marks, e);
+			r = store_object_remove_all(s, MARKS, marks.v, marks.n, e);
 	}
 	if (r == 0)
-		r = remove_all(s, FORGOTTEN, &ld.ids, e);
+		r = store_object_remove_all(s, FORGOTTEN, ld.ids.v, ld.ids.n, e);
 	*ret_n = l.n;
 	forgotten_free(&l);
 	past_free(&p);

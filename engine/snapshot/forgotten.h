@@ -37,6 +37,10 @@ int forgotten_find(const struct forgotten_list *l, const char *spec, struct forg
 /* Durable when it returned 0; after a failure the snapshot is in one of both places, or in both (and
  * then not forgotten). E_NOTFOUND: somebody else was quicker. */
 int snapshot_forget(struct store *s, const struct snapshot *sn, struct err *e) MUST_CHECK;
+/* At most FORGET_AT_ONCE of them, with few waits for the disk; after a failure each is as above. Those that are gone are
+ * passed over. */
+#define FORGET_AT_ONCE 64
+int snapshot_forget_some(struct store *s, const struct snapshot *const *v, size_t n, struct err *e) MUST_CHECK;
 /* Bring one back, under a lock of its own that compact waits for. E_EXISTS: one of `l`, the list of all, has its name by now; E_NOTFOUND: compact
  * took it; E_CORRUPT: its root is not in the store any more. */
 int snapshot_undelete(struct store *s, const struct snapshot_list *l, const struct forgotten *f,

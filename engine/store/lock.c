@@ -271,7 +271,7 @@ static int put_lock(struct store *s, struct lock_info *l, struct err *e)
 	crypto_random(l->object.b, ID_BYTES);
 	l->refreshed = time(NULL);
 	int r = put_info(l, &b, e);
-	return r < 0 ? r : store_object_put(s, KIND, &l->object, buf_span(&b), false, e);
+	return r < 0 ? r : store_object_put_brief(s, KIND, &l->object, buf_span(&b), e);
 }
 
 /* Renew: the new object, then away with the old. Whoever broke the lock has removed the old one before
@@ -286,11 +286,11 @@ static int renew(struct store_lock *l, struct err *e)
 		l->info.object = old.object;
 		return r;
 	}
-	r = store_object_remove(l->s, KIND, &old.object, e);
+	r = store_object_remove_brief(l->s, KIND, &old.object, e);
 	if (r != E_NOTFOUND)
 		return r;
 	l->lost = true;
-	if (store_object_remove(l->s, KIND, &l->info.object, NULL) < 0)
+	if (store_object_remove_brief(l->s, KIND, &l->info.object, NULL) < 0)
 		log_say(&l->s->log, LOG_WARN, "a lock stays until it is found to be dead");
 	return 0;
 }
@@ -348,7 +348,7 @@ void store_lock_release(struct store_lock *l)
 	pthread_mutex_unlock(&l->m);
 	if (l->running)
 		pthread_join(l->thread, NULL);
-	if (!l->lost && store_object_remove(l->s, KIND, &l->info.object, &own) < 0 &&
+	if (!l->lost && store_object_remove_brief(l->s, KIND, &l->info.object, &own) < 0 &&
 		own.code != E_NOTFOUND)
 		log_say(&l->s->log, LOG_WARN, "the lock stays until it is found to be dead: %s",
 			own.msg);
@@ -496,7 +496,7 @@ static int look(struct store *s, const struct store_lock *own, lock_filter in_th
 		if (r < 0)
 			break;
 		bool dead = is_gone(x) || now - since > (int64_t)(x->interval_ms * 5 / 2);
-		if (dead && store_object_remove(s, KIND, &x->object, NULL) == 0) {
+		if (dead && store_object_remove_brief(s, KIND, &x->object, NULL) == 0) {
 			char text[LOCK_TEXT_CHARS];
 			log_say(&s->log, LOG_INFO, "a dead lock is removed: %s", lock_text(x, text));
 			continue;

@@ -280,14 +280,15 @@ int parity_sound(struct store *s, const struct id *pack, unsigned percent, bool 
 	return 0;
 }
 
-int parity_remove(struct store *s, const struct id *pack, struct err *e)
+int parity_remove(struct store *s, const struct id *packs, size_t n, struct err *e)
 {
-	char key[64];
-	struct err own = ERR_INIT;
-	int r = object_remove(s->place, key_of(pack, key), &own);
-	if (r < 0 && r != E_NOTFOUND)
-		return err_pass(e, &own);
-	return 0;
+	CLEANUP_FREE char (*key)[64] = calloc(n + 1, sizeof *key);
+	CLEANUP_FREE const char **keys = calloc(n + 1, sizeof *keys);
+	if (!key || !keys)
+		return err_set(e, E_NOMEM, 0, "no memory for a list of packs");
+	for (size_t i = 0; i < n; i++)
+		keys[i] = key_of(&packs[i], key[i]);
+	return object_remove_all(s->place, keys, n, e);
 }
 
 struct listing {
@@ -345,7 +346,7 @@ int parity_tidy(struct store *s, unsigned percent, parity_progress fn, void *ctx
 	for (size_t i = 0; i < l.n && r == 0; i++)
 		if (!percent || object_size(s->place, pack_object_key(&l.v[i], key), &size, NULL) ==
 					E_NOTFOUND) {
-			r = parity_remove(s, &l.v[i], e);
+			r = parity_remove(s, &l.v[i], 1, e);
 			*ret_removed += r == 0;
 		}
 	return r;

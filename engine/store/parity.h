@@ -16,7 +16,7 @@ int parity_make(struct store *s, const struct id *pack, unsigned percent, struct
 int parity_sound(struct store *s, const struct id *pack, unsigned percent, bool *ret,
 	struct err *e) MUST_CHECK;
 /* Nothing to remove is no failure. */
-int parity_remove(struct store *s, const struct id *pack, struct err *e) MUST_CHECK;
+int parity_remove(struct store *s, const struct id *packs, size_t n, struct err *e) MUST_CHECK;
 /* All of them; ids of packs that may be gone. */
 int parity_list(struct store *s, store_object_each fn, void *ctx, struct err *e) MUST_CHECK;
 

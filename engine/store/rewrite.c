@@ -156,6 +156,18 @@ static void choose(struct reindex *x)
 				  (small >= SMALL_MANY && x->v[i].size < SMALL_BYTES);
 }
 
+static int remove_replaced(struct reindex *x, struct err *e)
+{
+	CLEANUP_ID_LIST struct id_list ids = {0};
+	int r = 0;
+	for (size_t i = 0; i < x->n && r == 0; i++)
+		if (x->v[i].replace) {
+			x->st->removed_bytes += x->v[i].size;
+			r = id_list_add(&ids, &x->v[i].id, e);
+		}
+	return r < 0 ? r : store_object_remove_all(x->s, "index", ids.v, ids.n, e);
+}
+
 int store_reindex(struct store *s, const struct nameset *gone, struct reindex_stats *st,
 	struct err *e)
 {
@@ -183,13 +195,8 @@ int store_reindex(struct store *s, const struct nameset *gone, struct reindex_st
 		r = emit(&x, e);
 	if (r == 0)
 		r = store_still_ours(s, e);
-	for (size_t i = 0; i < x.n && r == 0; i++)
-		if (x.v[i].replace) {
-			st->removed_bytes += x.v[i].size;
-			r = store_object_remove(s, "index", &x.v[i].id, e);
-			if (r == E_NOTFOUND)
-				r = 0;
-		}
+	if (r == 0)
+		r = remove_replaced(&x, e);
 	free(x.v);
 	nameset_free(&x.hit);
 	nameset_free(&x.put);

@@ -453,7 +453,7 @@ static int remove_old(struct run *w, struct err *e)
 			r = object_remove(w->s->place, pack_object_key(&w->v[i].id, key), e);
 			r = r == E_NOTFOUND ? 0 : r;
 			if (r == 0)
-				r = parity_remove(w->s, &w->v[i].id, e);
+				r = parity_remove(w->s, &w->v[i].id, 1, e);
 		}
 	return r;
 }

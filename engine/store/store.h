@@ -120,6 +120,20 @@ int store_object_get(struct store *s, const char *kind, const struct id *id, str
 /* Durable. E_NOTFOUND when there is none: of two who remove the same, one is told so. */
 int store_object_remove(struct store *s, const char *kind, const struct id *id,
 	struct err *e) MUST_CHECK;
+/* Many at once, as object.h has it: with fewer waits for the disk. To put replaces. */
+struct store_object {
+	struct id id;
+	struct span content;
+};
+int store_object_put_all(struct store *s, const char *kind, const struct store_object *v, size_t n,
+	struct err *e) MUST_CHECK;
+int store_object_remove_all(struct store *s, const char *kind, const struct id *ids, size_t n,
+	struct err *e) MUST_CHECK;
+/* For processes that live, not durable: put without `replace`, and remove. */
+int store_object_put_brief(struct store *s, const char *kind, const struct id *id, struct span content,
+	struct err *e) MUST_CHECK;
+int store_object_remove_brief(struct store *s, const char *kind, const struct id *id,
+	struct err *e) MUST_CHECK;
 /* As object.h has it: without sizes, and with them. */
 typedef int (*store_object_each)(void *ctx, const struct id *id, uint64_t size, struct err *e);
 int store_object_list(struct store *s, const char *kind, store_object_each fn, void *ctx,

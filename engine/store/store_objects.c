@@ -1,5 +1,6 @@
 /* Sealed objects: small ones beside the packs; and those of them that are written twice. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/cleanup.h"
@@ -37,6 +38,12 @@ int store_object_remove(struct store *s, const char *kind, const struct id *id, 
 	return object_remove(s->place, store_object_key(kind, id, key), e);
 }
 
+int store_object_remove_brief(struct store *s, const char *kind, const struct id *id, struct err *e)
+{
+	char key[64];
+	return object_remove_brief(s->place, store_object_key(kind, id, key), e);
+}
+
 static size_t max_bytes(const char *kind)
 {
 	return strcmp(kind, "index") == 0 ? INDEX_MAX_BYTES : OBJECT_MAX_BYTES;
@@ -51,31 +58,96 @@ static int add_copy(struct buf *sealed, struct err *e)
 	return r;
 }
 
-static int put(struct store *s, const char *kind, const struct id *id, struct span content,
-	bool replace, bool twice, struct err *e)
+static int seal(struct store *s, const char *kind, const struct id *id, struct span content, bool twice,
+	struct buf *ret, struct err *e)
 {
-	char key[64];
 	CLEANUP_BUF struct buf plain = BUF_INIT;
-	CLEANUP_BUF struct buf sealed = BUF_INIT;
 	int r = put_bytes(&plain, content, e);
 	if (r == 0) {
 		uint64_t bare = plain.len + SEAL_OBJECT_OVERHEAD;
 		r = buf_add_zero(&plain, (size_t)(padded_size(bare) - bare), e);
 	}
 	if (r == 0)
-		r = object_seal(s->keys, kind, id, buf_span(&plain), &sealed, e);
-	store_object_key(kind, id, key);
-	if (r == 0 && sealed.len > max_bytes(kind))
-		r = err_set(e, E_UNSUPPORTED, 0, "%s would be larger than readers accept", key);
-	if (r == 0 && twice)
-		r = add_copy(&sealed, e);
-	return r < 0 ? r : object_put(s->place, key, buf_span(&sealed), replace, e);
+		r = object_seal(s->keys, kind, id, buf_span(&plain), ret, e);
+	if (r == 0 && ret->len > max_bytes(kind)) {
+		char key[64];
+		r = err_set(e, E_UNSUPPORTED, 0, "%s would be larger than readers accept",
+			store_object_key(kind, id, key));
+	}
+	return r == 0 && twice ? add_copy(ret, e) : r;
+}
+
+static int put(struct store *s, const char *kind, const struct id *id, struct span content,
+	bool replace, bool twice, struct err *e)
+{
+	char key[64];
+	CLEANUP_BUF struct buf sealed = BUF_INIT;
+	int r = seal(s, kind, id, content, twice, &sealed, e);
+	return r < 0 ? r : object_put(s->place, store_object_key(kind, id, key), buf_span(&sealed), replace, e);
+}
+
+static bool twice(const struct store *s, const char *kind)
+{
+	return s->cfg.parity && is_copied(kind);
 }
 
 int store_object_put(struct store *s, const char *kind, const struct id *id, struct span content,
 	bool replace, struct err *e)
 {
-	return put(s, kind, id, content, replace, s->cfg.parity && is_copied(kind), e);
+	return put(s, kind, id, content, replace, twice(s, kind), e);
+}
+
+int store_object_put_brief(struct store *s, const char *kind, const struct id *id, struct span content,
+	struct err *e)
+{
+	char key[64];
+	CLEANUP_BUF struct buf sealed = BUF_INIT;
+	int r = seal(s, kind, id, content, false, &sealed, e);
+	return r < 0 ? r : object_put_brief(s->place, store_object_key(kind, id, key), buf_span(&sealed), e);
+}
+
+/* ---- many at once ---- */
+
+#define LOT 64
+
+static int put_lot(struct store *s, const char *kind, const struct store_object *v, size_t n, struct err *e)
+{
+	char key[LOT][64];
+	struct buf sealed[LOT];
+	struct object_content c[LOT];
+	int r = 0;
+	for (size_t i = 0; i < n; i++)
+		sealed[i] = BUF_INIT;
+	for (size_t i = 0; i < n && r == 0; i++) {
+		r = seal(s, kind, &v[i].id, v[i].content, twice(s, kind), &sealed[i], e);
+		c[i] = (struct object_content){store_object_key(kind, &v[i].id, key[i]), buf_span(&sealed[i])};
+	}
+	if (r == 0)
+		r = object_put_all(s->place, c, n, e);
+	for (size_t i = 0; i < n; i++)
+		buf_free(&sealed[i]);
+	return r;
+}
+
+int store_object_put_all(struct store *s, const char *kind, const struct store_object *v, size_t n,
+	struct err *e)
+{
+	int r = 0;
+	for (size_t i = 0; i < n && r == 0; i += LOT)
+		r = put_lot(s, kind, v + i, n - i < LOT ? n - i : LOT, e);
+	return r;
+}
+
+int store_object_remove_all(struct store *s, const char *kind, const struct id *ids, size_t n,
+	struct err *e)
+{
+	CLEANUP_FREE char (*key)[64] = calloc(n + 1, sizeof *key);
+	CLEANUP_FREE const char **keys = calloc(n + 1, sizeof *keys);
+	if (!key || !keys)
+		return err_set(e, E_NOMEM, 0, "no memory for a list of objects");
+	for (size_t i = 0; i < n; i++)
+		keys[i] = store_object_key(kind, &ids[i], key[i]);
+	return object_remove_all(s->place, keys, n, e);
 }
 
 static bool is_zero(struct span s)

@@ -112,6 +112,22 @@ static int op_forget(struct store *s, struct err *e)
 	return forget_one(s, 1, e);
 }
 
+/* All that are there, and one that is not any more. */
+static int op_forget_some(struct store *s, struct err *e)
+{
+	struct snapshot_list l;
+	struct snapshot gone = {.id = {{1}}};
+	const struct snapshot *v[SNAPSHOTS + 1] = {&gone};
+	size_t n = 1;
+	int r = snapshot_list_load(&l, s, e);
+	for (size_t i = 0; r == 0 && i < l.n && n <= SNAPSHOTS; i++)
+		v[n++] = &l.v[i];
+	if (r == 0)
+		r = snapshot_forget_some(s, v, n, e);
+	snapshot_list_free(&l);
+	return r;
+}
+
 static int op_undelete(struct store *s, struct err *e)
 {
 	struct snapshot_list l;
@@ -271,7 +287,8 @@ void fault_store_free(void)
 	free(src);
 }
 
-const struct fault_op fault_ops[] = {{"snapshot", op_snapshot, 5, 4}, {"forget", op_forget, 5, 2},
+const struct fault_op fault_ops[] = {{"snapshot", op_snapshot, 5, 4}, {"forget", op_forget, 5, 2, 1 << 1},
+	{"forget some", op_forget_some, 5, 0, 1 << 1 | 1 << 3 | 1 << 4},
 	{"undelete", op_undelete, 5, 4}, {"compact", op_compact, 5, 3}, {"repair", op_repair, 5, 3},
 	{"key add", op_key_add, 7, 3}, {"key remove", op_key_remove, 1, 3},
 	{"key change", op_key_change, 6, 3}, {"key rotate", op_key_rotate, 6, 3}};
@@ -322,7 +339,8 @@ static void no_way_back(struct object_place *place, const char *when, unsigned l
 	}
 }
 
-void fault_store_must_hold(struct object_place *place, const char *when, unsigned long n)
+void fault_store_must_hold(struct object_place *place, const struct fault_op *op, const char *when,
+	unsigned long n)
 {
 	static const unsigned kept[] = {1, 3, 4};
 	struct store *s;
@@ -337,14 +355,14 @@ void fault_store_must_hold(struct object_place *place, const char *when, unsigne
 	for (unsigned i = 0; i < N_OF(kept); i++) {
 		bool there = by_root(&l, kept[i]) != NULL;
 		for (size_t k = 0; k < f.n; k++)
-			there |= kept[i] == 1 &&
-				 name_cmp(&f.v[k].sn.root.name, &roots[1]) == 0;
+			there |= (op->forgets >> kept[i] & 1) &&
+				 name_cmp(&f.v[k].sn.root.name, &roots[kept[i]]) == 0;
 		if (!there)
-			fail_msg("%s, fault at %lu: snapshot %u is lost", when, n, kept[i]);
+			fail_msg("%s, fault at %lu (%s): snapshot %u is lost", op->name, n, when, kept[i]);
 	}
 	OK(check_run(s, &opt, &res, e));
 	if (res.damage)
-		fail_msg("%s, fault at %lu: damage", when, n);
+		fail_msg("%s, fault at %lu (%s): damage", op->name, n, when);
 	snapshot_list_free(&l);
 	forgotten_free(&f);
 	store_close(s);

@@ -17,6 +17,7 @@ struct fault_op {
 	int (*run)(struct store *s, struct err *e);
 	unsigned opens;	    /* the keys that open the store when it is through: bits for old, new, third */
 	unsigned snapshots; /* how many are there then */
+	unsigned forgets;   /* which may be forgotten: bits */
 };
 extern const struct fault_op fault_ops[];
 extern const unsigned n_fault_ops;
@@ -26,7 +27,8 @@ void fault_store_tests(struct CMUnitTest *ret, CMUnitTestFunction fn);
 /* The process is dead, and its lock with it: that this is found out is test_lock's affair. */
 void fault_store_bury(struct object_place *place);
 /* Every snapshot that was finished is there, or forgotten if that was asked for; check finds nothing. */
-void fault_store_must_hold(struct object_place *place, const char *when, unsigned long n);
+void fault_store_must_hold(struct object_place *place, const struct fault_op *op, const char *when,
+	unsigned long n);
 void fault_store_must_open(struct object_place *place, const struct fault_op *op);
 
 /* The command had ended well, so its result is there: keys and number of snapshots. */

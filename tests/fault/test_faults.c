@@ -44,17 +44,17 @@ static void loop(const struct fault_op *op, unsigned kinds, enum fault_how how)
 	unsigned long total = 0, survived = 0;
 	struct object_place *place = mem_place_copy(fault_base);
 	assert_true(run_once(place, op, &(struct object_fault){.kinds = kinds}, &total));
-	fault_store_must_hold(place, name, 0);
+	fault_store_must_hold(place, op, "none", 0);
 	object_place_free(place);
 	for (unsigned long n = 1; n <= total; n += stride(kinds, n, total)) {
 		unsigned long count;
 		place = mem_place_copy(fault_base);
 		run_once(place, op, &(struct object_fault){.kinds = kinds, .at = n, .how = how}, &count);
 		fault_store_bury(place);
-		fault_store_must_hold(place, name, n);
+		fault_store_must_hold(place, op, "after it", n);
 		if (!run_once(place, op, &(struct object_fault){0}, &count))
 			fail_msg("%s: the next run after a fault at %lu fails", name, n);
-		fault_store_must_hold(place, name, n);
+		fault_store_must_hold(place, op, "run again", n);
 		fault_store_must_open(place, op);
 		object_place_free(place);
 		survived++;
@@ -77,9 +77,9 @@ static void all_ways(const struct fault_op *op)
 		struct object_place *place = mem_place_copy(fault_base);
 		bool done = run_once(place, op, &(struct object_fault){.space = space}, &count);
 		fault_store_bury(place);
-		fault_store_must_hold(place, "full disk", space);
+		fault_store_must_hold(place, op, "full disk", space);
 		assert_true(run_once(place, op, &(struct object_fault){0}, &count));
-		fault_store_must_hold(place, "after a full disk", space);
+		fault_store_must_hold(place, op, "after a full disk", space);
 		object_place_free(place);
 		injected++;
 		if (done)

@@ -71,11 +71,11 @@ static void survive(const struct fault_op *op, size_t n, enum disk_fate fate, bo
 	struct object_place *place = mem_place_new();
 	disk_log_image(n, fate, place);
 	fault_store_bury(place);
-	fault_store_must_hold(place, op->name, n);
+	fault_store_must_hold(place, op, "after it", n);
 	if (done)
 		fault_store_must_be_done(place, op);
 	run(mem_place_borrow(place), op);
-	fault_store_must_hold(place, op->name, n);
+	fault_store_must_hold(place, op, "run again", n);
 	fault_store_must_open(place, op);
 	object_place_free(place);
 	images++;

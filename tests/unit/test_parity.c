@@ -241,8 +241,8 @@ static void test_damaged_parity(void **state)
 	assert_true(restore().none);
 	OK(parity_sound(s, &pack, 1, &sound, e));
 	assert_false(sound);
-	OK(parity_remove(s, &pack, e));
-	OK(parity_remove(s, &pack, e));
+	OK(parity_remove(s, &pack, 1, e));
+	OK(parity_remove(s, &pack, 1, e));
 	assert_true(restore().none);
 }
 

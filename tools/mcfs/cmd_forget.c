@@ -147,31 +147,36 @@ struct tally {
 	json_t *kept_json, *gone_json;
 };
 
-/* Newest first, so that "daily #1" comes before "daily #2". */
+static void tell(struct cli *cli, const struct snapshot *sn, const struct retention_reason *why, struct tally *t)
+{
+	char text[RETENTION_CHARS] = "";
+	bool keep = why->rule != RULE_NONE;
+	if (keep && why->rule != RULE_COUNT)
+		retention_text(why, text);
+	t->kept += keep;
+	t->gone += !keep;
+	t->future += why->rule == RULE_FUTURE;
+	if (cli->json)
+		json_array_append_new(keep ? t->kept_json : t->gone_json, json_one(sn, text));
+	else if (!cli->quiet && (!keep || why->rule != RULE_COUNT))
+		print_one(sn, keep ? "keep" : "forget", text);
+}
+
+/* Newest first, so that "daily #1" comes before "daily #2". As many are forgotten at once as may be, then told. */
 static int go_through(struct cli *cli, struct session *s, const struct forget_args *a,
 	const struct retention_reason *why, struct tally *t, struct err *e)
 {
-	char text[RETENTION_CHARS];
-	for (size_t i = s->list.n; i-- > 0;) {
-		const struct snapshot *sn = &s->list.v[i];
-		bool keep = why[i].rule != RULE_NONE;
-		int r = 0;
-		text[0] = 0;
-		if (keep && why[i].rule != RULE_COUNT)
-			retention_text(&why[i], text);
-		if (!keep && !a->dry_run)
-			r = snapshot_forget(s->store, sn, e);
-		if (r == E_NOTFOUND)
-			r = 0; /* somebody else forgot it just now */
+	for (size_t end = s->list.n, i; end > 0; end = i) {
+		const struct snapshot *lot[FORGET_AT_ONCE];
+		size_t n = 0;
+		for (i = end; i > 0 && n < FORGET_AT_ONCE; i--)
+			if (why[i - 1].rule == RULE_NONE)
+				lot[n++] = &s->list.v[i - 1];
+		int r = n && !a->dry_run ? snapshot_forget_some(s->store, lot, n, e) : 0;
 		if (r < 0)
 			return r;
-		t->kept += keep;
-		t->gone += !keep;
-		t->future += why[i].rule == RULE_FUTURE;
-		if (cli->json)
-			json_array_append_new(keep ? t->kept_json : t->gone_json, json_one(sn, text));
-		else if (!cli->quiet && (!keep || why[i].rule != RULE_COUNT))
-			print_one(sn, keep ? "keep" : "forget", text);
+		for (size_t k = end; k > i; k--)
+			tell(cli, &s->list.v[k - 1], &why[k - 1], t);
 	}
 	return 0;
 }
