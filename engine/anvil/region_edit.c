@@ -400,9 +400,11 @@ int region_edit_clear(struct region_edit *r, const bool slots[REGION_SLOTS], str
 		return 0;
 	int rc = write_half(r, header, 0, e);
 	if (rc == 0)
-		rc = write_half(r, header, 1, e);
-	if (rc == 0)
 		rc = sync_file(r, e);
+	/* Only now: a chunk that a power cut leaves in its place must have its time stamp. One that is left
+	 * without a chunk does no harm, so nobody waits for this. */
+	if (rc == 0)
+		rc = write_half(r, header, 1, e);
 	if (rc < 0)
 		return rc;
 	memcpy(r->header, header, REGION_HEADER);
@@ -659,6 +661,9 @@ int region_edit_commit(struct region_edit *r, bool *ret_begun, struct err *e)
 	*ret_begun = true;
 	r->committed = r->size;
 	rc = write_half(r, r->pending, 1, e);
+	/* No location may be on the disk before its time stamp. */
+	if (rc == 0)
+		rc = sync_file(r, e);
 	if (rc == 0)
 		rc = write_half(r, r->pending, 0, e);
 	if (rc == 0)

@@ -74,8 +74,8 @@ bool region_edit_has(const struct region_edit *r, unsigned slot); /* its locatio
 int region_edit_read(struct region_edit *r, unsigned slot, struct chunk_part *ret,
 	struct err *e) MUST_CHECK;
 
-/* Set locations and time stamps of these slots to 0: locations, then stamps, fsync. Durable. After a
- * failure some may be 0. */
+/* Set locations and time stamps of these slots to 0: locations, fsync, then stamps. The locations are durable; a
+ * stamp may come back with a power cut, never go before its location. After a failure some may be 0. */
 int region_edit_clear(struct region_edit *r, const bool slots[REGION_SLOTS],
 	struct err *e) MUST_CHECK;
 /* Unlink the .mcc files of slots that are empty now, or whose record has its stream in the file; durable.
@@ -100,7 +100,7 @@ int region_edit_remove(struct region_edit *r, struct err *e) MUST_CHECK;
  * E_NOSPACE; E_FORMAT when it needs more than 255 sectors or there is no room within 2^24. */
 int region_edit_put(struct region_edit *r, unsigned slot, const struct chunk_part *p,
 	uint64_t *ret_used, struct err *e) MUST_CHECK;
-/* fsync data, then time stamps, then locations of what was put, fsync. Durable. *ret_begun is set
+/* fsync data; time stamps, fsync; locations of what was put, fsync. Durable. *ret_begun is set
  * once the file may be another than before. */
 int region_edit_commit(struct region_edit *r, bool *ret_begun, struct err *e) MUST_CHECK;
 

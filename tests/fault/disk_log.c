@@ -9,16 +9,16 @@
 
 #include "tests/unit/support.h"
 
-enum { MAX_OPS = 20000, MAX_NODES = 8000, MAX_NAME = 80, SECTOR = 512 };
+enum { MAX_OPS = 20000, MAX_NODES = 8000, MAX_NAME = 120, SECTOR = 512, PAGE = 4096 };
 
-enum op_kind { OP_NAME, OP_UNNAME, OP_RENAME, OP_WRITE, OP_SIZE, OP_SYNC };
+enum op_kind { OP_NAME, OP_UNNAME, OP_RENAME, OP_WRITE, OP_SIZE, OP_PUNCH, OP_SYNC };
 
 struct op {
 	enum op_kind kind;
 	unsigned node;	   /* what gets the name, is written, is synced */
 	unsigned dir, dir2; /* where a name is; dir2: where a rename takes it */
 	char name[MAX_NAME], name2[MAX_NAME];
-	uint64_t off;
+	uint64_t off, len; /* len: OP_PUNCH */
 	struct buf data;
 };
 
@@ -158,6 +158,11 @@ size_t disk_log_count(void)
 	return rec.n - rec.first;
 }
 
+bool disk_log_is_sync(size_t n)
+{
+	return rec.v[rec.first + n].kind == OP_SYNC;
+}
+
 /* ---- the calls ---- */
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -193,9 +198,26 @@ int openat(int dirfd, const char *path, int flags, ...)
 	RECORDED(REAL(openat)(dirfd, path, flags, mode), if (fresh) log_name(dirfd, path, true));
 }
 
+int open(const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+	if (flags & (O_CREAT | O_TMPFILE)) {
+		va_list ap;
+		va_start(ap, flags);
+		mode = va_arg(ap, mode_t);
+		va_end(ap);
+	}
+	return openat(AT_FDCWD, path, flags, mode);
+}
+
 int mkdirat(int dirfd, const char *path, mode_t mode)
 {
 	RECORDED(REAL(mkdirat)(dirfd, path, mode), log_name(dirfd, path, true));
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+	return mkdirat(AT_FDCWD, path, mode);
 }
 
 ssize_t pwrite(int fd, const void *p, size_t n, off_t off)
@@ -219,6 +241,23 @@ static void log_size(int fd, off_t n)
 int ftruncate(int fd, off_t n)
 {
 	RECORDED(REAL(ftruncate)(fd, n), log_size(fd, n));
+}
+
+static void log_punch(int fd, int mode, off_t off, off_t len)
+{
+	unsigned node = fd_node(fd);
+	if (!node)
+		return;
+	if (mode != (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE))
+		abort();
+	struct op *op = add_op(OP_PUNCH, node);
+	op->off = (uint64_t)off;
+	op->len = (uint64_t)len;
+}
+
+int fallocate(int fd, int mode, off_t off, off_t len)
+{
+	RECORDED(REAL(fallocate)(fd, mode, off, len), log_punch(fd, mode, off, len));
 }
 
 static void log_sync(int fd)
@@ -257,6 +296,11 @@ static void log_unname(int dirfd, const char *path)
 int unlinkat(int dirfd, const char *path, int flags)
 {
 	RECORDED(REAL(unlinkat)(dirfd, path, flags), log_unname(dirfd, path));
+}
+
+int unlink(const char *path)
+{
+	return unlinkat(AT_FDCWD, path, 0);
 }
 
 static void log_rename(int from, const char *a, int to, const char *b)
@@ -305,15 +349,39 @@ static void put_entry(struct image *im, unsigned dir, const char *name, unsigned
 		im->v[im->n++] = (struct entry){dir, node, name};
 }
 
-/* The first `n` bytes of a write. */
-static void put_data(struct image *im, const struct op *op, size_t n)
+static void put_data(struct image *im, const struct op *op, size_t from, size_t to)
 {
 	struct buf *b = &im->data[op->node];
-	if (!n)
+	if (from == to)
 		return;
-	if (op->off + n > b->len)
-		OK(buf_add_zero(b, op->off + n - b->len, e));
-	memcpy(b->p + op->off, op->data.p, n);
+	if (op->off + to > b->len)
+		OK(buf_add_zero(b, op->off + to - b->len, e));
+	memcpy(b->p + op->off + from, op->data.p + from, to - from);
+}
+
+/* Some sectors of a write, as they lie in the file. */
+static void put_torn(struct image *im, const struct op *op)
+{
+	for (size_t from = 0, to; from < op->data.len; from = to) {
+		to = from + SECTOR - (op->off + from) % SECTOR;
+		if (to > op->data.len)
+			to = op->data.len;
+		if (below(2))
+			put_data(im, op, from, to);
+	}
+}
+
+/* Of a hole some pages. */
+static void put_hole(struct image *im, const struct op *op, bool torn)
+{
+	struct buf *b = &im->data[op->node];
+	for (uint64_t at = op->off; at < op->off + op->len && at < b->len; at += PAGE) {
+		size_t n = op->off + op->len - at < PAGE ? (size_t)(op->off + op->len - at) : PAGE;
+		if (n > b->len - at)
+			n = b->len - (size_t)at;
+		if (!torn || below(2))
+			memset(b->p + at, 0, n);
+	}
 }
 
 static void apply(struct image *im, const struct op *op, bool torn)
@@ -331,7 +399,13 @@ static void apply(struct image *im, const struct op *op, bool torn)
 		put_entry(im, op->dir2, op->name2, op->node);
 		break;
 	case OP_WRITE:
-		put_data(im, op, torn ? op->data.len / SECTOR / 2 * SECTOR : op->data.len);
+		if (torn)
+			put_torn(im, op);
+		else
+			put_data(im, op, 0, op->data.len);
+		break;
+	case OP_PUNCH:
+		put_hole(im, op, torn);
 		break;
 	case OP_SIZE:
 		if (op->off > b->len)
@@ -343,24 +417,53 @@ static void apply(struct image *im, const struct op *op, bool torn)
 	}
 }
 
-static void collect(const struct image *im, unsigned dir, const char *path, struct object_place *place)
+/* Where an image goes: objects of a place, or files below a directory. */
+struct sink {
+	struct object_place *place;
+	const char *root;
+};
+
+static void put_node(const struct sink *to, const char *key, const struct buf *data)
+{
+	CLEANUP_FREE char *path = NULL;
+	if (to->place) {
+		OK(object_put(to->place, key, buf_span(data), true, e));
+		return;
+	}
+	if (asprintf(&path, "%s/%s", to->root, key) < 0)
+		abort();
+	write_file(path, buf_span(data));
+}
+
+static void put_dir(const struct sink *to, const char *key)
+{
+	CLEANUP_FREE char *path = NULL;
+	if (to->place)
+		return;
+	if (asprintf(&path, "%s/%s", to->root, key) < 0 || mkdir(path, 0700) < 0)
+		abort();
+}
+
+static void collect(const struct image *im, unsigned dir, const char *path, const struct sink *to)
 {
 	for (size_t i = 0; i < im->n; i++) {
 		const struct entry *x = &im->v[i];
 		CLEANUP_FREE char *key = NULL;
 		size_t len = x->dir == dir ? strlen(x->name) : 0;
-		if (x->dir != dir || (len > 4 && strcmp(x->name + len - 4, ".tmp") == 0))
+		if (x->dir != dir || (to->place && len > 4 && strcmp(x->name + len - 4, ".tmp") == 0))
 			continue;
 		if (asprintf(&key, "%s%s%s", path, *path ? "/" : "", x->name) < 0)
 			abort();
-		if (rec.is_dir[x->node])
-			collect(im, x->node, key, place);
-		else
-			OK(object_put(place, key, buf_span(&im->data[x->node]), true, e));
+		if (rec.is_dir[x->node]) {
+			put_dir(to, key);
+			collect(im, x->node, key, to);
+		} else {
+			put_node(to, key, &im->data[x->node]);
+		}
 	}
 }
 
-void disk_log_image(size_t n, enum disk_fate fate, struct object_place *place)
+static void make_image(size_t n, enum disk_fate fate, const struct sink *to)
 {
 	size_t *synced = calloc(rec.n_nodes, sizeof *synced); /* by node: one after its last sync */
 	struct image *im = calloc(1, sizeof *im);
@@ -371,16 +474,26 @@ void disk_log_image(size_t n, enum disk_fate fate, struct object_place *place)
 			synced[rec.v[i].node] = i + 1;
 	for (size_t i = 0; i < n; i++) {
 		const struct op *op = &rec.v[i];
-		bool is_data = op->kind == OP_WRITE || op->kind == OP_SIZE;
+		bool is_data = op->kind == OP_WRITE || op->kind == OP_SIZE || op->kind == OP_PUNCH;
 		bool sure = i < rec.first || synced[is_data ? op->node : op->dir] > i ||
 			    (op->kind == OP_RENAME && synced[op->dir2] > i);
 		bool kept = fate == DISK_CHANCE ? below(2) : fate == (is_data ? DISK_DATA : DISK_NAMES);
 		if (sure || kept)
 			apply(im, op, !sure && fate == DISK_CHANCE && below(4) == 0);
 	}
-	collect(im, 1, "", place);
+	collect(im, 1, "", to);
 	for (unsigned i = 0; i < rec.n_nodes; i++)
 		buf_free(&im->data[i]);
 	free(im);
 	free(synced);
+}
+
+void disk_log_image(size_t n, enum disk_fate fate, struct object_place *place)
+{
+	make_image(n, fate, &(struct sink){.place = place});
+}
+
+void disk_log_image_in(size_t n, enum disk_fate fate, const char *dir)
+{
+	make_image(n, fate, &(struct sink){.root = dir});
 }

@@ -28,6 +28,8 @@ struct seen {
 	size_t n;
 };
 void seen_read(const char *world, struct seen *ret);
+/* The same where a run was cut off: temporary files may be there. */
+void seen_read_cut(const char *world, struct seen *ret);
 void seen_free(struct seen *s);
 const struct seen_chunk *seen_find(const struct seen *s, const char *folder, int32_t x, int32_t z);
 /* Same payload, type and time stamp; with `place` the same sectors as well. */
