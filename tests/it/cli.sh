@@ -268,6 +268,15 @@ expect 0 "$MCFS" -s "$work/in/world/backup/mc" ls -R latest
 expect 0 "$MCFS" -s "$work/in/world/backup/mc" restore latest:world/ --to "$work/in/world" --delete
 expect 0 "$MCFS" -s "$work/in/world/backup/mc" check
 
+check "a snapshot of many sources takes one line in the list"
+mkdir "$work/many"
+for i in $(seq 20); do echo "$i" >"$work/many/$i"; done
+expect 0 "$MCFS" snapshot "$work"/many/*
+expect 0 "$MCFS" list
+says '/many/1, .*/many/10, .*/many/11 and 17 more$'
+expect 0 "$MCFS" info latest
+[ "$(grep -c "many/" "$work/stdout")" = 20 ] || fail "info does not name all"
+
 check "nothing where there should be a sink"
 if [ -e /dev/full ]; then
 	for command in list 'ls -R latest' 'cat latest:src/large'; do

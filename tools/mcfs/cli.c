@@ -386,6 +386,19 @@ bool cli_parse_time(const char *s, int64_t *ret)
 	return *ret > 0;
 }
 
+void cli_print_origin(const struct snapshot *sn)
+{
+	enum { NAMED = 3 };
+	size_t n = sn->n_sources > NAMED + 1 ? NAMED : sn->n_sources;
+	cli_print_name(stdout, sn->host, strlen(sn->host));
+	for (size_t i = 0; i < n; i++) {
+		fputs(i ? ", " : ":", stdout);
+		cli_print_name(stdout, sn->sources[i].path, strlen(sn->sources[i].path));
+	}
+	if (n < sn->n_sources)
+		printf(" and %zu more", sn->n_sources - n);
+}
+
 json_t *cli_json_snapshot(const struct snapshot *sn)
 {
 	char id[2 * ID_BYTES + 1], iso[40], end[40];

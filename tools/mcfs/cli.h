@@ -135,6 +135,8 @@ void cli_split_spec(char *spec, const char **ret_snap, const char **ret_path);
 /* JSON strings must be UTF-8: other bytes become U+FFFD. */
 json_t *cli_json_string(const char *s, size_t n);
 json_t *cli_json_snapshot(const struct snapshot *sn);
+/* "host:/srv/mc/world, /srv/mc/other and 3 more" */
+void cli_print_origin(const struct snapshot *sn);
 char *cli_bytes(uint64_t n, char out[16]);
 /* The end of a word that counts: "1 file", "2 files". */
 const char *cli_s(uint64_t n);

@@ -124,11 +124,7 @@ static int choose_by_rules(const struct session *s, const struct forget_args *a,
 static void print_one(const struct snapshot *sn, const char *verb, const char *text)
 {
 	printf("%-6s  %-22s  ", verb, sn->name);
-	cli_print_name(stdout, sn->host, strlen(sn->host));
-	for (size_t k = 0; k < sn->n_sources; k++) {
-		fputs(k ? ", " : ":", stdout);
-		cli_print_name(stdout, sn->sources[k].path, strlen(sn->sources[k].path));
-	}
+	cli_print_origin(sn);
 	printf(*text ? "  %s\n" : "\n", text);
 }
 

@@ -16,11 +16,7 @@ static void print_list(const struct snapshot_list *l)
 		const struct snapshot *sn = &l->v[i];
 		printf("%-22s  %9s  %9s added  ", sn->name, cli_bytes(sn->bytes, bytes),
 			cli_bytes(sn->added_bytes, added));
-		cli_print_name(stdout, sn->host, strlen(sn->host));
-		for (size_t k = 0; k < sn->n_sources; k++) {
-			fputs(k ? ", " : ":", stdout);
-			cli_print_name(stdout, sn->sources[k].path, strlen(sn->sources[k].path));
-		}
+		cli_print_origin(sn);
 		for (size_t k = 0; k < sn->n_tags; k++)
 			printf("%s%s", k ? "," : "  +", sn->tags[k]);
 		putchar('\n');
