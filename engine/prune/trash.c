@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/base/cleanup.h"
 #include "engine/base/io.h"
@@ -12,7 +13,7 @@
 #define SUFFIX ".db"
 #define BATCH 256
 
-static const struct db_options db_kind = {.what = "trash", .id = 0x4d634674 /* McFt */, .version = 1,
+const struct db_options trash_db_options = {.what = "trash", .id = 0x4d634674 /* McFt */, .version = 1,
 	.schema =
 		"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 		"CREATE TABLE chunk(id INTEGER PRIMARY KEY AUTOINCREMENT, dim TEXT NOT NULL,"
@@ -55,8 +56,7 @@ static int no_memory(struct err *e)
 
 /* ---- opening ---- */
 
-/* STATE/trash/<name>-<hash of the path>.db */
-static char *file_name(const char *state_dir, const char *world)
+char *trash_file_name(const char *state_dir, const char *world)
 {
 	uint8_t digest[DIGEST_BYTES];
 	char hex[2 * 8 + 1], *path;
@@ -108,7 +108,7 @@ static int put_meta(struct db *db, const char *key, const char *text, int64_t nu
 	return db_run(s, e);
 }
 
-static int load_meta(struct db *db, struct world_facts *ret, struct err *e)
+int trash_load_meta(struct db *db, struct world_facts *ret, struct err *e)
 {
 	struct db_stmt *s;
 	*ret = (struct world_facts){0};
@@ -149,7 +149,7 @@ static int save_meta(struct db *db, const struct world_facts *f, struct err *e)
 static int check_world(struct trash *t, const struct world_facts *now, bool there, struct err *e)
 {
 	struct world_facts then;
-	int r = load_meta(t->db, &then, e);
+	int r = trash_load_meta(t->db, &then, e);
 	if (r < 0)
 		return r;
 	if (then.path && there && then.has_seed && now->has_seed && then.seed != now->seed) {
@@ -158,7 +158,8 @@ static int check_world(struct trash *t, const struct world_facts *now, bool ther
 			"'%s'): move the trash '%s' away, or empty it",
 			now->path, (long long)now->seed, (long long)then.seed,
 			then.level_name ? then.level_name : "?", t->path);
-	} else if (!then.path || (there && now->has_seed && !then.has_seed)) {
+	} else if (!then.path || (there && now->has_seed && !then.has_seed) ||
+		   (there && strcmp(then.path, now->path) != 0)) { /* moved, and then came a crash */
 		r = save_meta(t->db, now, e);
 	} else if (!there) {
 		/* What the trash knows is all there is to know. */
@@ -174,20 +175,23 @@ int trash_open(struct trash **ret, const char *state_dir, const char *world, boo
 	const struct log *log, struct err *e)
 {
 	struct trash *t = calloc(1, sizeof *t);
-	struct db_options opt = db_kind;
+	struct db_options opt = trash_db_options;
 	bool there;
 	*ret = NULL;
 	if (!t)
 		return no_memory(e);
 	pthread_mutex_init(&t->m, NULL);
+	t->lock = -1;
 	if (log)
 		t->log = *log;
 	opt.must_exist = must_exist;
 	int r = find_world(world, &t->world, &there, e);
-	if (r == 0 && !(t->path = file_name(state_dir, t->world.path)))
+	if (r == 0 && !(t->path = trash_file_name(state_dir, t->world.path)))
 		r = no_memory(e);
 	if (r == 0 && !must_exist)
 		r = make_state_dir(state_dir, e);
+	if (r == 0 && !(must_exist && access(t->path, F_OK) < 0))
+		r = trash_lock(t->path, false, &t->lock, e);
 	if (r == 0)
 		r = db_open(&t->db, t->path, &opt, e);
 	if (r == E_NOTFOUND && must_exist && t->path)
@@ -210,6 +214,8 @@ void trash_close(struct trash *t)
 	if (!t)
 		return;
 	db_close(t->db);
+	if (t->lock >= 0)
+		close(t->lock);
 	world_facts_free(&t->world);
 	free(t->path);
 	pthread_mutex_destroy(&t->m);
@@ -230,14 +236,14 @@ static int visit_trash(const char *file, const struct log *log,
 	int (*fn)(void *ctx, const char *world, const char *file, struct err *e), void *ctx,
 	struct err *e)
 {
-	struct db_options opt = db_kind;
+	struct db_options opt = trash_db_options;
 	struct db *db;
 	struct err own = ERR_INIT;
 	struct world_facts f = {0};
 	opt.must_exist = true;
 	int r = db_open(&db, file, &opt, &own);
 	if (r == 0)
-		r = load_meta(db, &f, &own);
+		r = trash_load_meta(db, &f, &own);
 	db_close(db);
 	if (r < 0) {
 		log_say(log, LOG_WARN, "%s: passed over", own.msg);

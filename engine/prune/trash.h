@@ -71,7 +71,7 @@ int world_facts_read(const char *world, struct world_facts *ret, struct err *e) 
 void world_facts_free(struct world_facts *f);
 
 /* Open the trash of the world in the folder `world`; it is made when missing, unless `must_exist`
- * (E_NOTFOUND). state_dir is made when missing. The world folder may be gone: then `world` must be
+ * (E_NOTFOUND). E_LOCKED while trash_move() moves it. state_dir is made when missing. The world folder may be gone: then `world` must be
  * the path it had. E_EXISTS when the world at that path is not the one the trash was made for (other
  * seed): nothing would fit; the message says what to do. `log` may be NULL, else is copied. */
 int trash_open(struct trash **ret, const char *state_dir, const char *world, bool must_exist,
@@ -81,6 +81,12 @@ void trash_close(struct trash *t);
 const struct world_facts *trash_world(const struct trash *t);
 /* The database's path. */
 const char *trash_path(const struct trash *t);
+
+/* The world was moved from `old`, an absolute path where there is no world any more, to `world`: its trash
+ * follows. To be called again after a crash. E_LOCKED: somebody has one of the two open; E_NOTFOUND: no
+ * such trash, or no world of its seed at `world`; E_EXISTS: a world is at `old`, or `world` has chunks in
+ * a trash of its own; E_USAGE: `old` is no absolute path, or is the same. */
+int trash_move(const char *state_dir, const char *old, const char *world, struct err *e) MUST_CHECK;
 
 /* Every trash in a state directory: its world's path as remembered. Damaged ones are told to the log
  * and passed over. Non-zero from fn stops and is returned. */

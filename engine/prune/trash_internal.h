@@ -15,7 +15,19 @@ struct trash {
 	char *path;
 	struct world_facts world;
 	struct log log;
+	int lock; /* shared, as long as it is open; -1: none */
 };
+
+/* ---- databases as files ---- */
+
+extern const struct db_options trash_db_options;
+/* STATE/trash/<name>-<hash of the path>.db; NULL without memory. */
+char *trash_file_name(const char *state_dir, const char *world);
+/* The paths and seeds that a database knows. */
+int trash_load_meta(struct db *db, struct world_facts *ret, struct err *e) MUST_CHECK;
+/* Lock a database by its path: shared for who uses it, exclusive for who moves it. E_LOCKED when another is
+ * in the way: at once when exclusive, else in the end. *ret is -1 where nothing can be locked. */
+int trash_lock(const char *file, bool exclusive, int *ret, struct err *e) MUST_CHECK;
 
 /* Take the lock and begin a transaction; commit or roll back ends both. */
 int trash_begin(struct trash *t, struct err *e) MUST_CHECK;

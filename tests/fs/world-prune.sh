@@ -152,6 +152,10 @@ if cp "$work/edited" "$live/r.0.0/c.6.6.nbt" 2>/dev/null; then
 fi
 cp "$from/r.0.0/c.6.6.nbt" "$live/r.0.0/"
 chunks | cmp "$work/before" - || fail "the world is not what it was"
+# Its trash does not go elsewhere meanwhile.
+mv "$w" "$w.moved"
+expect 10 "$MCFS" trash move "$w" "$w.moved"
+mv "$w.moved" "$w"
 umount_store
 
 check "a region's folder; rm with --trash-rm; all back"

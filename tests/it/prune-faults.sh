@@ -98,10 +98,6 @@ back() { # WHAT
 	[ ! -s "$work/trash.list" ] || fail "$1: something is left in the trash"
 }
 
-asan() { # what the sanitizer must be told when something is preloaded
-	echo "${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0"
-}
-
 count_calls() { # OP
 	prepare "$1"
 	front=(env "ASAN_OPTIONS=$(asan)" LD_PRELOAD="$MCFS_FAULTS_LIB" MCFS_FAULT_COUNT="$work/count")

@@ -10,6 +10,10 @@ chunks_of() { # WORLD [places]
 	fi
 }
 
+asan() { # what the sanitizer must be told when something is preloaded
+	echo "${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0"
+}
+
 # The lists are equal.
 equal_lists() { # WANT GOT WHAT
 	cmp -s "$1" "$2" && return

@@ -301,6 +301,30 @@ static int watch(struct args *a, struct err *e)
 	}
 }
 
+/* ---- move ---- */
+
+static int move_trash(struct args *a, const char *from, const char *to, struct err *e)
+{
+	struct trash *t;
+	int r = trash_move(a->cli->state_dir, from, to, e);
+	if (r == 0)
+		r = trash_open(&t, a->cli->state_dir, to, true, NULL, e);
+	if (r < 0)
+		return r;
+	const char *world = trash_world(t)->path;
+	if (a->cli->json) {
+		cli_json(json_pack("{s:s, s:o, s:o, s:s}", "type", "moved", "from",
+			cli_json_string(from, strlen(from)), "world", cli_json_string(world, strlen(world)),
+			"file", trash_path(t)));
+	} else {
+		fputs("the trash is now that of ", stdout);
+		cli_print_name(stdout, world, strlen(world));
+		putchar('\n');
+	}
+	trash_close(t);
+	return 0;
+}
+
 /* ---- arguments ---- */
 
 static const struct option options[] = {{"world", required_argument, NULL, 'w'},
@@ -406,6 +430,13 @@ static int check_args(const struct args *a, const char *verb)
 	return EXIT_DONE;
 }
 
+static int check_move(const struct args *a, int n_words, int first)
+{
+	if (n_words != 2)
+		return cli_usage(a->cli, "trash move wants the path the world had, and the one it has now");
+	return first == 1 ? EXIT_DONE : cli_usage(a->cli, "trash move takes no options");
+}
+
 static int do_verb(struct args *a, const char *verb, struct err *e)
 {
 	if (strcmp(verb, "list") == 0)
@@ -419,37 +450,43 @@ static int do_verb(struct args *a, const char *verb, struct err *e)
 
 static int run(struct cli *cli, int argc, char **argv)
 {
-	static const char *const verbs[] = {"list", "restore", "empty", "apply"};
+	static const char *const verbs[] = {"list", "restore", "empty", "apply", "move"};
 	struct args a = {.cli = cli, .keep = -1, .interval = 10, .code = EXIT_DONE};
 	struct err e = ERR_INIT;
 	const char *verb = NULL;
 	int o, code = EXIT_DONE;
-	for (size_t i = 0; argc > 1 && i < 4; i++)
+	for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof *verbs; i++)
 		if (strcmp(argv[1], verbs[i]) == 0)
 			verb = verbs[i];
 	if (!verb)
-		return cli_usage(cli, "trash wants one of list, restore, empty, apply");
+		return cli_usage(cli, "trash wants one of list, restore, empty, apply, move");
 	argv[1] = argv[0];
 	while (code == EXIT_DONE && (o = cli_getopt(cli, argc - 1, argv + 1, "n", options, NULL)) != -1)
 		code = set_option(&a, o, optarg);
+	int n = argc - 1 - optind;
+	char **words = argv + 1 + optind;
+	bool moves = strcmp(verb, "move") == 0;
 	if (code == EXIT_DONE)
-		code = parse_specs(&a, argc - 1 - optind, argv + 1 + optind);
-	if (code == EXIT_DONE)
+		code = moves ? check_move(&a, n, optind) : parse_specs(&a, n, words);
+	if (code == EXIT_DONE && !moves)
 		code = check_args(&a, verb);
 	if (code == EXIT_DONE)
-		code = do_verb(&a, verb, &e) < 0 ? cli_fail(cli, &e) : a.code;
+		code = (moves ? move_trash(&a, words[0], words[1], &e) : do_verb(&a, verb, &e)) < 0
+			       ? cli_fail(cli, &e)
+			       : a.code;
 	free(a.specs);
 	free(a.ids);
 	return code;
 }
 
 const struct command command_trash = {"trash", run,
-	"trash list|restore|empty|apply [OPTION..] [c.X.Z|r.X.Z..]",
+	"trash list|restore|empty|apply [OPTION..] [c.X.Z|r.X.Z..] | trash move OLD NEW",
 	"what was pruned: look at it, put it back, empty it; do what waits",
 	"  list                    the chunks in the trash of --world; without it, all worlds\n"
 	"  restore                 put chunks back into the world\n"
 	"  empty                   remove chunks for good\n"
-	"  apply                   prune and restore what waited for the world to be free\n\n"
+	"  apply                   prune and restore what waited for the world to be free\n"
+	"  move OLD NEW            the world's folder was OLD, and is NEW now: its trash follows\n\n"
 	"  --world W               the world's folder\n"
 	"  --dimension D           only this one: overworld, the_nether, ...\n"
 	"  --id N, --why RULE      only these\n"
