@@ -7,7 +7,7 @@ examples=$MCFS_SOURCE_ROOT/tests/examples
 check "validate: remarks with lines, variables named, errors with lines"
 expect 0 "$MCFS" config validate "$examples/borgmatic-config.yaml"
 says 'borgmatic-config.yaml:7: CF_SLUG: this variable is not set'
-says 'valid: 3 sources, 1 repositories'
+says 'valid: 3 sources, 1 repository'
 CF_SLUG=pack expect 0 "$MCFS" config validate -q "$examples/borgmatic-config.yaml"
 [ ! -s "$work/stdout" ] || fail "something is said about a file that is right"
 expect 0 "$MCFS" config validate "$examples/borgmatic-config-sections.yaml"

@@ -256,7 +256,7 @@ sched 0 status "$port"
 says '"reload_failed":true'
 config 'timeout = 1h'
 kill -HUP "$daemon"
-wait_for 'reloaded .* 1 jobs'
+wait_for 'reloaded .* 1 job'
 if [ -z "${MCFS_SANITIZED:-}" ]; then
 	rss=$(awk '/VmRSS/ { print $2 }' "/proc/$daemon/status")
 	echo "	$rss KiB of memory"

@@ -89,6 +89,9 @@ int main(int argc, char **argv)
 		.until_ms = -1, .scale = 1};
 	struct rlimit none = {0, 0};
 	int c;
+	static char name[] = "mcfs-scheduler"; /* getopt begins its messages with it */
+	if (argc > 0)
+		argv[0] = name;
 	while ((c = getopt_long(argc, argv, "c:n:qh", options, NULL)) != -1)
 		switch (c) {
 		case 'c':

@@ -145,7 +145,8 @@ static void reload(struct server *v)
 	v->s.cfg = cfg;
 	v->s.zone = zone;
 	setup_notes(&v->s, cfg);
-	log_say(&v->s.log, LOG_INFO, "reloaded '%s': %zu jobs", cfg->path, cfg->n);
+	log_say(&v->s.log, LOG_INFO, "reloaded '%s': %zu job%s", cfg->path, cfg->n,
+		cfg->n == 1 ? "" : "s");
 }
 
 static void stop(struct server *v, enum stop_policy policy)
@@ -264,8 +265,8 @@ int cmd_serve(const struct options *o, int argc, char **argv)
 		rc = runner_new(&v.s.env, v.s.cfg, clock_now(&v.s.clock), &v.runner, &e);
 	if (rc < 0)
 		return fail(&v, &e);
-	log_say(&v.s.log, LOG_INFO, "mcfs-scheduler " MCFS_VERSION " serves %zu jobs of '%s'",
-		v.s.cfg->n, v.s.cfg->path);
+	log_say(&v.s.log, LOG_INFO, "mcfs-scheduler " MCFS_VERSION " serves %zu job%s of '%s'",
+		v.s.cfg->n, v.s.cfg->n == 1 ? "" : "s", v.s.cfg->path);
 	loop(&v, false, &mask);
 	v.s.dirty = true;
 	write_status_file(&v, true);

@@ -92,7 +92,7 @@ int cmd_validate(const struct options *o, int argc, char **argv)
 			printf(" %s", zone_format(j.zone, t, when));
 		putchar('\n');
 	}
-	printf("%s: %zu jobs, no errors\n", s.cfg->path, s.cfg->n);
+	printf("%s: %zu job%s, no errors\n", s.cfg->path, s.cfg->n, s.cfg->n == 1 ? "" : "s");
 	close_runner(&s, r);
 	return EXIT_DONE;
 }

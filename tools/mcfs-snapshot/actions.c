@@ -170,9 +170,9 @@ static int forget(struct job *j, const char *store)
 		args_add(&a, "--now", text, NULL);
 	int code = step_run(j, &a, &result);
 	args_free(&a);
+	size_t kept = json_array_size(json_object_get(result, "kept"));
 	if (code == EXIT_DONE)
-		job_say(j, "%s: %zu snapshots kept, %zu %s", j->repository,
-			json_array_size(json_object_get(result, "kept")),
+		job_say(j, "%s: %zu snapshot%s kept, %zu %s", j->repository, kept, cli_s(kept),
 			json_array_size(json_object_get(result, "forgotten")),
 			j->dry_run ? "would be forgotten" : "forgotten");
 	record(j, "prune", code, result);

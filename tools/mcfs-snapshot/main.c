@@ -48,6 +48,9 @@ static bool parse(struct job *j, int argc, char **argv, const char **config, boo
 		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {0}};
 	int o;
 	*code = EXIT_USAGE;
+	static char name[] = "mcfs-snapshot"; /* getopt begins its messages with it */
+	if (argc > 0)
+		argv[0] = name;
 	while ((o = getopt_long(argc, argv, "c:nqvh", options, NULL)) != -1)
 		switch (o) {
 		case 'c':

@@ -81,8 +81,9 @@ static int validate_one(struct cli *cli, const char *path)
 			"repositories", (json_int_t)c->n_repositories, "not_done", (json_int_t)missing,
 			"exit_code", 0));
 	else if (!cli->quiet)
-		printf("%s: valid: %zu sources, %zu repositories%s\n", path, c->sources.n,
-			c->n_repositories, missing ? "; a run will end with status 3 for what is NOT DONE"
+		printf("%s: valid: %zu source%s, %zu repositor%s%s\n", path, c->sources.n,
+			cli_s(c->sources.n), c->n_repositories, c->n_repositories == 1 ? "y" : "ies",
+			missing ? "; a run will end with status 3 for what is NOT DONE"
 						   : "");
 	backup_config_free(c);
 	return EXIT_DONE;
