@@ -91,6 +91,30 @@ within=$("$MCFS" ls latest:data/inside 2>/dev/null | wc -l)
 [ "$within" = 0 ] || fail "the backup went into the mount ($within entries)"
 umount_store
 
+check "not over what it needs itself: the daemon would wait for itself, and who looks into it for ever"
+point=$mnt
+mkdir "$work/above" "$work/logs"
+cp -r "$MCFS_STORE" "$work/above/store"
+for mnt in "$MCFS_STORE" "$work/above" "$work/cache" "$work/state" "$work/logs"; do
+	store=$MCFS_STORE
+	[ "$mnt" != "$work/above" ] || store=$work/above/store
+	expect 2 timeout 60 "$MCFS" -s "$store" mount "$mnt" --log "$work/logs/new"
+	says "would hide"
+	! is_mounted || fail "mounted at $mnt"
+done
+mnt=$work/logs
+(cd "$work" && expect 2 timeout 60 "$MCFS" mount logs --log logs/new)
+says "would hide"
+# Only what lies below: a name that begins like it does not.
+mnt=$work/log
+rm -f "$mnt"
+mkdir "$mnt"
+expect 0 timeout 60 "$MCFS" mount "$mnt" --log "$work/logs/new"
+[ "$(cat "$mnt/snapshots/latest/data/file")" = hello ] || fail "it does not serve"
+expect 0 "$MCFS" umount "$mnt"
+rmdir "$mnt"
+mnt=$point
+
 if is_root && command -v mount >/dev/null; then
 	check "mount.mcfs, as mount(8) calls it"
 	helper=$here/../../tools/mount.mcfs

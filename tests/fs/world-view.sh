@@ -95,6 +95,8 @@ mkdir "$work/b"
 cp -a "$w" "$work/b/world"
 expect 2 env MCFS_STORE= "$MCFS" mount "$mnt" --world "$work"
 says 'inside of itself'
+expect 2 env MCFS_STORE= timeout 60 "$MCFS" mount "$work/b" --world "$work/b/world"
+says 'would hide the world'
 expect 2 env MCFS_STORE= "$MCFS" mount "$mnt" --world "$work/b"
 says "is no world, but has some in it"
 mkdir "$work/nothing"

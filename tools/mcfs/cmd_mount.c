@@ -405,6 +405,45 @@ static int run_daemon(struct cli *cli, struct wishes *w)
 	return serve(cli, w, &d);
 }
 
+/* Of what is not there yet, the folder that it is to be in. */
+static char *real_or_folder(const char *path)
+{
+	char *real = realpath(path, NULL);
+	if (real)
+		return real;
+	CLEANUP_FREE char *folder = strdup(path);
+	char *slash = folder ? strrchr(folder, '/') : NULL;
+	if (slash)
+		slash[slash == folder] = 0;
+	return realpath(slash ? folder : ".", NULL);
+}
+
+/* The daemon would wait for itself when it looks for something of its own below the mount. */
+static int hides(struct cli *cli, const char *point, const char *what, const char *path)
+{
+	struct err e = ERR_INIT;
+	CLEANUP_FREE char *real = path ? real_or_folder(path) : NULL;
+	const char *p = real ? real : path;
+	size_t n = strlen(point);
+	if (!p || strncmp(p, point, n) != 0 || (p[n] && p[n] != '/' && n > 1))
+		return EXIT_DONE;
+	err_set(&e, E_USAGE, 0, "a mount at '%s' would hide %s, '%s'", point, what, p);
+	return cli_fail(cli, &e);
+}
+
+static int check_hidden(struct cli *cli, const struct wishes *w, const char *store)
+{
+	const char *point = w->opt.point;
+	int code = hides(cli, point, "the store", store);
+	for (size_t i = 0; code == EXIT_DONE && i < w->opt.n_worlds; i++)
+		code = hides(cli, point, "the world", w->world[i]);
+	if (code == EXIT_DONE)
+		code = hides(cli, point, "the folder of the index cache (MCFS_CACHE_DIR)", cli->cache_dir);
+	if (code == EXIT_DONE)
+		code = hides(cli, point, "the folder of what mcfs must remember (MCFS_STATE_DIR)", cli->state_dir);
+	return code == EXIT_DONE ? hides(cli, point, "the file of its messages", w->log_file) : code;
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
 	struct wishes w = {0};
@@ -436,7 +475,9 @@ static int run(struct cli *cli, int argc, char **argv)
 		w.opt.source = has_store ? cli->store : w.opt.worlds[0];
 		w.opt.state_dir = state ? state : cli->state_dir;
 		w.opt.point = point;
-		code = run_daemon(cli, &w);
+		code = check_hidden(cli, &w, store);
+		if (code == EXIT_DONE)
+			code = run_daemon(cli, &w);
 	}
 	buf_free(&w.kernel);
 	return code;
