@@ -66,6 +66,47 @@ static const struct content *find_old(struct walk *w, const struct snapshot_list
 	return NULL;
 }
 
+/* Has the snapshot this source, with something in it? Damage in it is another command's business. */
+static bool had_something(struct walk *w, const struct snapshot *sn, const char *path)
+{
+	for (size_t k = 0; k < sn->n_sources; k++) {
+		CLEANUP_PLAIN struct plain *hold = NULL;
+		struct entry en, first;
+		struct tree_iter it;
+		if (strcmp(sn->sources[k].path, path) != 0 ||
+			resolve_path(w->s, &w->in.coders[0], sn, sn->sources[k].name, &en, &hold,
+				NULL) < 0 ||
+			en.type != NODE_DIR ||
+			tree_iter_open(&it, w->s, &w->in.coders[0], &en.content, 0, NULL) < 0)
+			continue;
+		bool some = tree_iter_next(&it, &first, NULL) == 1;
+		tree_iter_close(&it);
+		return some;
+	}
+	return false;
+}
+
+/* A source that has nothing in it but had is most likely a disk that is not mounted. It is told each
+ * time, lest the last snapshot with something in it be forgotten by the rules and nobody know. */
+static void tell_if_emptied(struct walk *w, const struct snapshot_list *l,
+	const struct snapshot *sn, const char *path, const struct walk_counts *before)
+{
+	struct err own = ERR_INIT;
+	const struct walk_counts *c = &w->counts;
+	if (c->dirs != before->dirs + 1 || c->files != before->files ||
+		c->others != before->others || c->unreadable != before->unreadable)
+		return;
+	for (size_t i = l->n; i-- > 0;) {
+		if (strcmp(l->v[i].host, sn->host) != 0 || !had_something(w, &l->v[i], path))
+			continue;
+		err_set(&own, E_CHANGED, 0, "is empty, and was not in snapshot %s: is its disk not mounted?",
+			l->v[i].name);
+		walk_problem(w, path, &own);
+		w->counts.emptied++;
+		return;
+	}
+}
+
 /* A directory that only leads to sources: "a" of "a/world". Its metadata are the real ones. */
 static int add_between(const struct snapshot_source *v, const char *name_end,
 	struct tree_builder *up, const struct content *tree, struct err *e)
@@ -116,7 +157,10 @@ static int build_root(struct walk *w, const struct snapshot_list *l, struct snap
 			CLEANUP_PLAIN struct plain *hold = NULL;
 			struct entry old;
 			const struct content *oc = find_old(w, l, sn, &v[i], &old, &hold);
+			const struct walk_counts before = w->counts;
 			r = walk_source(w, v[i].path, v[i].name + skip, b, oc ? &old : NULL, e);
+			if (r == 0)
+				tell_if_emptied(w, l, sn, v[i].path, &before);
 		} else {
 			CLEANUP_BUF struct buf below = BUF_INIT;
 			struct content sub;

@@ -120,8 +120,7 @@ static void path_pop(struct walk *w, size_t mark)
 
 static void problem(struct walk *w, const struct err *e)
 {
-	if (w->opt->on_problem)
-		w->opt->on_problem(w->opt->ctx, path_of(w), e);
+	walk_problem(w, path_of(w), e);
 }
 
 static void tell(struct walk *w)
@@ -683,33 +682,10 @@ static int open_above(struct walk *w, const char *path, char *name, int *ret, st
 	return *ret < 0 ? err_set(e, E_IO, errno, "open '%s'", real) : 0;
 }
 
-/* A source that has nothing in it but had: most likely a disk that is not mounted. Nobody should
- * learn of that when the old snapshots are gone. */
-static int tell_if_emptied(struct walk *w, const struct walk_counts *before,
-	const struct entry *old, struct err *e)
+void walk_problem(struct walk *w, const char *path, const struct err *e)
 {
-	struct tree_iter it;
-	struct entry first;
-	struct err own = ERR_INIT;
-	const struct walk_counts *c = &w->counts;
-	if (!old || old->type != NODE_DIR || c->dirs != before->dirs + 1 ||
-		c->files != before->files || c->others != before->others ||
-		c->unreadable != before->unreadable)
-		return 0;
-	int r = tree_iter_open(&it, w->s, &w->in.coders[0], &old->content, 0, &own);
-	if (r == 0) {
-		r = tree_iter_next(&it, &first, &own);
-		tree_iter_close(&it);
-	}
-	if (r == E_NOMEM)
-		*e = own;
-	if (r != 1)
-		return r == E_NOMEM ? r : 0; /* damage in an old snapshot is not this one's */
-	err_set(&own, E_CHANGED, 0,
-		"is empty, and was not in the snapshot before: is a disk not mounted?");
-	problem(w, &own);
-	w->counts.emptied++;
-	return 0;
+	if (w->opt->on_problem)
+		w->opt->on_problem(w->opt->ctx, path, e);
 }
 
 int walk_source(struct walk *w, const char *path, const char *name, struct tree_builder *up,
@@ -739,12 +715,9 @@ int walk_source(struct walk *w, const char *path, const char *name, struct tree_
 		return err_pass(e, &own);
 	d.fd = above;
 	w->dev = at.st.st_dev;
-	const struct walk_counts before = w->counts;
 	r = take_entry(w, &d, last, name, old, &at, e);
 	if (r == 0)
 		r = drain(w, &d, 0, e);
-	if (r == 0)
-		r = tell_if_emptied(w, &before, old, e);
 	d.b = NULL; /* the caller's */
 	dir_close(&d);
 	return r;

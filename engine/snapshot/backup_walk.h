@@ -28,10 +28,10 @@ struct walk {
 int walk_init(struct walk *w, struct store *s, const struct backup_options *opt, size_t budget,
 	struct err *e) MUST_CHECK;
 void walk_end(struct walk *w);
+void walk_problem(struct walk *w, const char *path, const struct err *e);
 
 /* Take in one source and add it to the directory under `name`. `old` is its entry in an older
- * snapshot, or NULL. A source that is missing is a problem, not a failure, and so is one that has nothing in it
- * any more. */
+ * snapshot, or NULL. A source that is missing is a problem, not a failure. */
 int walk_source(struct walk *w, const char *path, const char *name, struct tree_builder *up,
 	const struct entry *old, struct err *e) MUST_CHECK;
 
