@@ -19,6 +19,7 @@ check "the key file named by hand, gone, another's, cut short, empty"
 mv "$key" "$work/moved.key"
 expect 11 "$MCFS" -s "$work/keyed" list
 one_clear_line
+says "the store's key file '$key' is not there: put it back, or say in MCFS_KEY_FILE"
 expect 0 env MCFS_KEY_FILE="$work/moved.key" "$MCFS" -s "$work/keyed" list
 expect 0 "$MCFS" -s "$work/other" init
 other=$(sed -n 's/^key file //p' "$work/stdout")

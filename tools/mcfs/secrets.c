@@ -176,10 +176,14 @@ int cli_secret(struct cli *cli, const struct store_config *cfg, unsigned kinds, 
 	if (!path)
 		return err_set(e, E_NOMEM, 0, "no memory for a path");
 	bool has_keyfile = kinds & 1u << SECRET_KEYFILE;
-	if (has_keyfile && (access(path, F_OK) == 0 || kinds == 1u << SECRET_KEYFILE))
+	if (has_keyfile && (access(path, F_OK) == 0 || errno != ENOENT))
 		return cli_secret_keyfile(path, ret, e);
 	if (has_keyfile)
-		return err_set(e, E_AUTH, 0, "no passphrase is given and '%s' does not exist", path);
+		return err_set(e, E_AUTH, 0,
+			"the store's key file '%s' is not there: put it back, or say in MCFS_KEY_FILE where "
+			"it is%s%s", path,
+			kinds & 1u << SECRET_RECOVERY ? "; or give the recovery key in MCFS_RECOVERY_KEY" : "",
+			kinds & 1u << SECRET_PASSPHRASE ? "; or the passphrase in MCFS_PASSPHRASE" : "");
 	if (kinds == 1u << SECRET_RECOVERY)
 		return err_set(e, E_AUTH, 0,
 			"the store wants its recovery key: give it in MCFS_RECOVERY_KEY or "
