@@ -16,14 +16,27 @@
 
 typedef int (*visit_fn)(void *ctx, const char *path, const struct entry *en, struct err *e);
 
-static int visit(struct session *s, const struct content *dir, struct buf *path, bool deep,
-	visit_fn fn, void *ctx, struct err *e)
+struct visit {
+	struct session *s;
+	bool deep; /* directories in directories as well */
+	visit_fn fn;
+	void *ctx;
+	struct buf path; /* of what is looked at */
+	unsigned depth;
+};
+
+static int visit(struct visit *v, const struct content *dir, struct err *e)
 {
+	struct buf *path = &v->path;
 	struct tree_iter it;
 	struct entry en;
-	int r = tree_iter_open(&it, s->store, &s->coder, dir, 0, e);
+	/* Somebody may have made a directory that is in itself. */
+	if (v->depth == TREE_DEPTH_MAX)
+		return err_set(e, E_CORRUPT, 0, "directories are nested deeper than a snapshot can be");
+	int r = tree_iter_open(&it, v->s->store, &v->s->coder, dir, 0, e);
 	if (r < 0)
 		return r;
+	v->depth++;
 	while ((r = tree_iter_next(&it, &en, e)) == 1) {
 		size_t mark = path->len;
 		if (cli_interrupted) {
@@ -38,14 +51,15 @@ static int visit(struct session *s, const struct content *dir, struct buf *path,
 			r = buf_add(path, "", 1, e);
 		if (r >= 0) {
 			path->len--;
-			r = fn(ctx, (const char *)path->p, &en, e);
+			r = v->fn(v->ctx, (const char *)path->p, &en, e);
 		}
-		if (r == 0 && deep && en.type == NODE_DIR)
-			r = visit(s, &en.content, path, deep, fn, ctx, e);
+		if (r == 0 && v->deep && en.type == NODE_DIR)
+			r = visit(v, &en.content, e);
 		path->len = mark;
 		if (r < 0)
 			break;
 	}
+	v->depth--;
 	tree_iter_close(&it);
 	return r < 0 ? r : 0;
 }
@@ -121,25 +135,24 @@ static int print_entry(void *ctx, const char *path, const struct entry *en, stru
 static int run_ls(struct cli *cli, int argc, char **argv)
 {
 	struct ls l = {.cli = cli};
-	bool deep = false;
+	struct session s;
+	struct visit v = {.s = &s, .fn = print_entry, .ctx = &l};
 	int o;
 	while ((o = cli_getopt(cli, argc, argv, "lR", NULL, NULL)) != -1) {
 		if (o == 'l')
 			l.longer = true;
 		else if (o == 'R')
-			deep = true;
+			v.deep = true;
 		else
 			return EXIT_USAGE;
 	}
 	if (argc - optind != 1)
 		return cli_usage(cli, "ls takes one SNAP or SNAP:PATH");
-	struct session s;
 	struct snapshot *sn;
 	struct entry en;
 	struct err e = ERR_INIT;
 	const char *path;
 	CLEANUP_PLAIN struct plain *hold = NULL;
-	CLEANUP_BUF struct buf b = BUF_INIT;
 	int r = session_open(&s, cli, &e);
 	if (r < 0)
 		return cli_fail(cli, &e);
@@ -148,11 +161,12 @@ static int run_ls(struct cli *cli, int argc, char **argv)
 	if (r == 0 && en.type != NODE_DIR)
 		r = print_entry(&l, path, &en, &e);
 	else if (r == 0)
-		r = visit(&s, &en.content, &b, deep, print_entry, &l, &e);
+		r = visit(&v, &en.content, &e);
 	if (r == 0 && cli->json)
 		cli_json(json_pack("{s:s, s:O}", "snapshot", sn->name, "entries", l.entries));
 	json_decref(l.entries);
 	int code = r < 0 ? cli_fail(cli, &e) : EXIT_DONE;
+	buf_free(&v.path);
 	plain_unref(TAKE_PTR(hold));
 	session_close(&s);
 	return code;
@@ -264,9 +278,9 @@ static int run_find(struct cli *cli, int argc, char **argv)
 		return cli_usage(cli, "find takes one pattern");
 	struct session s;
 	struct find f = {.cli = cli, .pattern = argv[optind]};
+	struct visit v = {.s = &s, .deep = true, .fn = match_entry, .ctx = &f};
 	struct snapshot *one = NULL;
 	struct err e = ERR_INIT;
-	CLEANUP_BUF struct buf path = BUF_INIT;
 	int r = session_open(&s, cli, &e);
 	if (r < 0)
 		return cli_fail(cli, &e);
@@ -276,7 +290,7 @@ static int run_find(struct cli *cli, int argc, char **argv)
 	for (size_t i = 0; i < s.list.n && r == 0; i++) {
 		f.sn = &s.list.v[i];
 		if (!one || one == f.sn)
-			r = visit(&s, &f.sn->root, &path, true, match_entry, &f, &e);
+			r = visit(&v, &f.sn->root, &e);
 	}
 	if (r == 0 && cli->json)
 		cli_json(json_pack("{s:O}", "found", f.found));
@@ -284,6 +298,7 @@ static int run_find(struct cli *cli, int argc, char **argv)
 	int code = r < 0 ? cli_fail(cli, &e) : f.n ? EXIT_DONE : EXIT_FAILED;
 	if (r == 0 && f.n == 0)
 		cli_note(cli, "nothing matches '%s'", f.pattern);
+	buf_free(&v.path);
 	session_close(&s);
 	return code;
 }
