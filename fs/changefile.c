@@ -398,10 +398,11 @@ void change_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const cha
 	int r = target_of(&op.cl, op.n, &t);
 	if (r == 0 && t.place == PLACE_CHUNK)
 		r = settle(&op, w);
+	bool here = t.place == PLACE_CHUNK || t.place == PLACE_REGION;
 	/* No ACLs here: cp -p then goes on to set the mode. */
-	if (r == 0 && t.place == PLACE_CHUNK && strncmp(name, "system.posix_acl_", 17) == 0)
+	if (r == 0 && here && strncmp(name, "system.posix_acl_", 17) == 0)
 		sys = EOPNOTSUPP;
-	else if (r == 0 && !(t.place == PLACE_CHUNK && has_xattr(&op, name, span_of(value, size))))
+	else if (r == 0 && !(here && has_xattr(&op, name, span_of(value, size))))
 		sys = refuse_at(&op, NULL, "a chunk's attributes are what its NBT says");
 	int told = op_close(&op, r);
 	writing_close(op.fs->writings, w);

@@ -111,6 +111,8 @@ cp -p "$from/r.0.0/c.1.1.nbt" "$live/r.0.0/"
 chunks | cmp "$work/before" - || fail "the world is not what it was"
 cp -a "$from/r.0.0/c.1.1.nbt" "$live/r.0.0/"
 cp -r "$from/r.0.0" "$live/"
+cp -a "$from/r.0.0" "$live/" 2>"$work/stderr" || fail "cp -a of a region: $(cat "$work/stderr")"
+cp -r --preserve=all,xattr "$from/r.0.0/poi" "$live/r.0.0/" 2>"$work/stderr" || fail "with its attributes: $(cat "$work/stderr")"
 chunks | cmp "$work/before" - || fail "copying what is there changes something"
 
 check "cp of the large one, that has a file of its own"
