@@ -19,6 +19,7 @@
 #include "engine/base/cleanup.h"
 #include "fs/blobs.h"
 #include "fs/file.h"
+#include "fs/inuse.h"
 #include "fs/keeper.h"
 #include "fs/landed.h"
 #include "fs/liveregion.h"
@@ -391,6 +392,12 @@ int mount_run(struct store *s, const struct mount_options *opt, struct err *e)
 
 /* ---- unmounting ---- */
 
+static int in_use(const char *point, const char *who, struct err *e)
+{
+	return err_set(e, E_LOCKED, 0, "'%s' is in use%s%s (see 'mcfs umount --lazy')", point, *who ? " by " : "",
+		who);
+}
+
 static int run_fusermount(const char *point, bool lazy, struct err *e)
 {
 	pid_t pid = fork();
@@ -406,6 +413,10 @@ static int run_fusermount(const char *point, bool lazy, struct err *e)
 		;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
+	char who[80];
+	inuse_who(point, who, sizeof who);
+	if (*who)
+		return in_use(point, who, e);
 	return err_set(e, E_LOCKED, 0,
 		"fusermount3 could not unmount '%s': in use, or not mounted by you", point);
 }
@@ -421,7 +432,9 @@ int mount_end(const char *point, bool lazy, struct err *e)
 		return run_fusermount(p, lazy, e);
 	if (umount2(p, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0)
 		return 0;
-	if (errno == EBUSY)
-		return err_set(e, E_LOCKED, 0, "'%s' is in use (see 'mcfs umount --lazy')", p);
-	return err_set(e, E_IO, errno, "unmount '%s'", p);
+	if (errno != EBUSY)
+		return err_set(e, E_IO, errno, "unmount '%s'", p);
+	char who[80];
+	inuse_who(p, who, sizeof who);
+	return in_use(p, who, e);
 }

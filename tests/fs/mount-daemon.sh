@@ -45,6 +45,20 @@ exec 9<"$mnt/snapshots/latest/data/file"
 if is_root; then
 	expect 10 "$MCFS" umount "$mnt"
 	one_clear_line
+	says "in use by process $$ \(bash\)"
+	# A working directory in it, and nothing else.
+	exec 9<&-
+	(cd "$mnt/snapshots" && exec sleep 60) &
+	sleeper=$!
+	for _ in $(seq 50); do
+		[ "$(readlink "/proc/$sleeper/cwd")" = "$mnt/snapshots" ] && [ "$(cat "/proc/$sleeper/comm")" = sleep ] && break
+		sleep 0.1
+	done
+	expect 10 "$MCFS" umount "$mnt"
+	says "in use by process $sleeper \(sleep\)"
+	exec 9<"$mnt/snapshots/latest/data/file"
+	kill "$sleeper"
+	wait "$sleeper" 2>/dev/null || true
 fi
 expect 0 "$MCFS" umount --lazy "$mnt"
 not_mounted
