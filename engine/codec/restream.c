@@ -246,8 +246,8 @@ static int prove_foreign(struct restreamer *rs, unsigned kind, struct span strea
 int restream_prove(struct restreamer *rs, unsigned guess, struct span stream, struct span plain,
 	unsigned *ret_recipe, struct buf *side, struct err *e)
 {
-	/* Behind the guess, the other levels that share its header; 6 and 9 for gzip, whose header
-	 * says nothing. Real worlds need the first in 99.9 % of all cases. */
+	/* Behind the guess, the other levels that share its header. For gzip always the same: most of
+	 * its writers leave the level out of the header. Real worlds need the first in 99.9 % of all cases. */
 	static const uint8_t others[10][4] = {
 		[1] = {1, 0}, [5] = {5, 4, 3, 2}, [6] = {6, 0}, [9] = {9, 8, 7, 0}};
 	static const uint8_t gzip_levels[4] = {6, 9, 1, 0};

@@ -29,8 +29,8 @@ void restreamer_free(struct restreamer *rs);
  * of this kind or inflates to more than `max`. */
 int restream_open(struct restreamer *rs, enum stream_wrap wrap, struct span stream, size_t max,
 	struct buf *plain, unsigned *ret_recipe, struct err *e) MUST_CHECK;
-/* Find the recipe that makes `stream` from `plain`, starting with `guess`; RECIPE_NONE if none. What
- * the recipe needs beside the plain form is appended to *side: nothing for classic zlib. */
+/* Find the recipe that makes `stream` from `plain`, of the kind that `guess` is of, the likely ones first;
+ * RECIPE_NONE if none. What the recipe needs beside the plain form is appended to *side: nothing for classic zlib. */
 int restream_prove(struct restreamer *rs, unsigned guess, struct span stream, struct span plain,
 	unsigned *ret_recipe, struct buf *side, struct err *e) MUST_CHECK;
 /* Make the stream, at most `max` bytes: appended to *out. E_UNSUPPORTED for a recipe this version
