@@ -10,24 +10,9 @@
 #include "engine/snapshot/tree.h"
 #include "engine/store/store_internal.h"
 #include "tests/unit/mem_place.h"
+#include "tests/unit/one_coder.h"
 
 #define VERSION_BYTES ((size_t)200 << 10)
-
-static struct coder c;
-
-static int setup(void **state)
-{
-	struct err e;
-	(void)state;
-	return crypto_init(&e) < 0 || coder_init(&c, &e) < 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	coder_free(&c);
-	return 0;
-}
 
 /* ---- contents, and snapshots of one file ---- */
 
@@ -640,5 +625,5 @@ int main(void)
 		cmocka_unit_test(test_rekey_on_live),
 		cmocka_unit_test(test_rekey_branches),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup_coder, teardown_coder);
 }

@@ -6,22 +6,7 @@
 #include "engine/snapshot/mark.h"
 #include "engine/snapshot/tree.h"
 #include "tests/unit/mem_place.h"
-
-static struct coder c;
-
-static int setup(void **state)
-{
-	struct err e;
-	(void)state;
-	return crypto_init(&e) < 0 || coder_init(&c, &e) < 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	coder_free(&c);
-	return 0;
-}
+#include "tests/unit/one_coder.h"
 
 /* ---- the table ---- */
 
@@ -316,5 +301,5 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_twins), cmocka_unit_test(test_mark),
 		cmocka_unit_test(test_copies), cmocka_unit_test(test_choice),
 		cmocka_unit_test(test_small)};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup_coder, teardown_coder);
 }

@@ -3,25 +3,7 @@
 
 #include "engine/snapshot/forgotten.h"
 #include "tests/unit/mem_place.h"
-
-static struct object_place *place;
-static struct store *s;
-
-static int setup(void **state)
-{
-	(void)state;
-	place = new_place_with_store(SLACK_EXACT);
-	s = open_store(place);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	store_close(s);
-	object_place_free(place);
-	return 0;
-}
+#include "tests/unit/one_store.h"
 
 static void write_one(unsigned no, const struct name *previous)
 {
@@ -277,8 +259,8 @@ static void test_killed_between(void **state)
 			struct store *dying;
 			struct err err = ERR_INIT;
 			const char *lock;
-			teardown(state);
-			setup(state);
+			teardown_store(state);
+			setup_store(state);
 			begin_two();
 			if (how)
 				OK(snapshot_undelete(s, &none, &other_list.v[0], e));
@@ -392,16 +374,16 @@ static void test_faults(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_there_and_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_release, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_name_taken, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_two_undeletes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_undelete_then_forget, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_killed_between, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_forget_then_undelete, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unknown_version, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_there_and_back, setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_release, setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_rollback, setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_damaged, setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_name_taken, setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_two_undeletes, setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_undelete_then_forget, setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_killed_between, setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_forget_then_undelete, setup_store, teardown_store),
+		cmocka_unit_test_setup_teardown(test_unknown_version, setup_store, teardown_store),
 		cmocka_unit_test(test_faults),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

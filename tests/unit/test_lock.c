@@ -7,10 +7,9 @@
 
 #include "engine/store/store_internal.h"
 #include "tests/unit/mem_place.h"
+#include "tests/unit/one_coder.h"
 
 #define TICK_MS 40
-
-static struct coder c;
 
 static struct store *open_ticking(struct object_place *place)
 {
@@ -284,9 +283,5 @@ int main(void)
 		cmocka_unit_test(test_dead_process), cmocka_unit_test(test_broken),
 		cmocka_unit_test(test_unreadable), cmocka_unit_test(test_doomed),
 		cmocka_unit_test(test_damaged_doomed)};
-	OK(crypto_init(e));
-	OK(coder_init(&c, e));
-	int r = cmocka_run_group_tests(tests, NULL, NULL);
-	coder_free(&c);
-	return r;
+	return cmocka_run_group_tests(tests, setup_coder, teardown_coder);
 }

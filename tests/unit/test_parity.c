@@ -8,27 +8,16 @@
 #include "engine/store/parity.h"
 #include "engine/store/store_internal.h"
 #include "tests/unit/mem_place.h"
+#include "tests/unit/one_store.h"
 
-static struct object_place *place;
-static struct store *s;
 static struct id pack;
 static char pack_key[PACK_KEY_CHARS];
 
 static int setup(void **state)
 {
-	(void)state;
-	place = new_place_with_store(SLACK_EXACT);
-	s = open_store(place);
+	setup_store(state);
 	memset(pack.b, 0xab, ID_BYTES);
 	pack_object_key(&pack, pack_key);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	store_close(s);
-	object_place_free(place);
 	return 0;
 }
 
@@ -370,15 +359,15 @@ static void test_one_copy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_swollen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_swollen, setup, teardown_store),
 		cmocka_unit_test(test_rs),
-		cmocka_unit_test_setup_teardown(test_share, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_scattered, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_beyond, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_damaged_parity, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_swapped, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_two_copies, set_parity, teardown),
-		cmocka_unit_test_setup_teardown(test_one_copy, set_parity, teardown),
+		cmocka_unit_test_setup_teardown(test_share, setup, teardown_store),
+		cmocka_unit_test_setup_teardown(test_scattered, setup, teardown_store),
+		cmocka_unit_test_setup_teardown(test_beyond, setup, teardown_store),
+		cmocka_unit_test_setup_teardown(test_damaged_parity, setup, teardown_store),
+		cmocka_unit_test_setup_teardown(test_swapped, setup, teardown_store),
+		cmocka_unit_test_setup_teardown(test_two_copies, set_parity, teardown_store),
+		cmocka_unit_test_setup_teardown(test_one_copy, set_parity, teardown_store),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,25 +3,7 @@
 
 #include "engine/snapshot/snapobj.h"
 #include "tests/unit/mem_place.h"
-
-static struct object_place *place;
-static struct store *s;
-
-static int setup(void **state)
-{
-	(void)state;
-	place = new_place_with_store(SLACK_EXACT);
-	s = open_store(place);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	store_close(s);
-	object_place_free(place);
-	return 0;
-}
+#include "tests/unit/one_store.h"
 
 static struct snapshot make(unsigned no, int64_t when)
 {
@@ -303,5 +285,5 @@ int main(void)
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_rollback),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup_store, teardown_store);
 }

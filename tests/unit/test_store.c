@@ -9,22 +9,7 @@
 #include "engine/store/index.h"
 #include "tests/unit/make_region.h"
 #include "tests/unit/mem_place.h"
-
-static struct coder c;
-
-static int setup(void **state)
-{
-	(void)state;
-	struct err err = ERR_INIT;
-	return crypto_init(&err) < 0 ? -1 : coder_init(&c, &err);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	coder_free(&c);
-	return 0;
-}
+#include "tests/unit/one_coder.h"
 
 static struct name put(struct store *s, struct span canon, const struct name *base)
 {
@@ -781,5 +766,5 @@ int main(void)
 		cmocka_unit_test(test_damaged_packs),
 		cmocka_unit_test(test_threads),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup_coder, teardown_coder);
 }

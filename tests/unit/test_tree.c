@@ -3,30 +3,8 @@
 
 #include "engine/snapshot/tree.h"
 #include "tests/unit/mem_place.h"
-
-static struct coder c;
-static struct object_place *place;
-static struct store *s;
-
-static int setup(void **state)
-{
-	(void)state;
-	struct err err = ERR_INIT;
-	if (crypto_init(&err) < 0 || coder_init(&c, &err) < 0)
-		return -1;
-	place = new_place_with_store(SLACK_EXACT);
-	s = open_store(place);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	store_close(s);
-	object_place_free(place);
-	coder_free(&c);
-	return 0;
-}
+#include "tests/unit/one_coder.h"
+#include "tests/unit/one_store.h"
 
 /* Names ascend with the number; their lengths vary. */
 static struct span name_no(unsigned i, char out[64])
@@ -405,5 +383,5 @@ int main(void)
 		cmocka_unit_test(test_wrong_roots),
 		cmocka_unit_test(test_hostile_leaf),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup_coder_and_store, teardown_coder_and_store);
 }
