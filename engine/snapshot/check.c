@@ -12,6 +12,7 @@
 #include "engine/snapshot/forgotten.h"
 #include "engine/snapshot/scrub.h"
 #include "engine/snapshot/tree.h"
+#include "engine/store/doomed.h"
 #include "engine/store/index.h"
 #include "engine/store/lock.h"
 #include "engine/store/nameset.h"
@@ -590,7 +591,7 @@ static int check_chain(struct run *w, const struct snapshot_list *l, struct err 
 static void on_bad_copy(void *ctx, const char *key, const char *what)
 {
 	struct err own = ERR_INIT;
-	err_set(&own, E_CORRUPT, 0, "%s; 'check --repair' makes it anew", what);
+	err_set(&own, E_CORRUPT, 0, "%s; 'check --repair' mends that", what);
 	damage(ctx, key, &own);
 }
 
@@ -600,6 +601,8 @@ static int check_snapshots(struct run *w, struct err *e)
 	int r = store_config_check(w->s, &w->ret->stale_config, on_bad_copy, w, e);
 	if (r == 0)
 		r = store_copies_check(w->s, on_bad_copy, w, e);
+	if (r == 0)
+		r = doomed_check(w->s, false, on_bad_copy, w, e);
 	if (r == 0)
 		r = snapshot_list_load(&l, w->s, e);
 	if (r < 0)

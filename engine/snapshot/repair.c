@@ -6,6 +6,7 @@
 
 #include "engine/base/cleanup.h"
 #include "engine/snapshot/forgotten.h"
+#include "engine/store/doomed.h"
 #include "engine/store/id_list.h"
 #include "engine/store/lost.h"
 #include "engine/store/parity.h"
@@ -224,6 +225,8 @@ static int repair(struct run *w, struct err *e)
 		r = store_copies_mend(w->s, store_config(w->s)->parity > 0, on_mended, w, e);
 	if (r == 0)
 		r = store_config_mend(w->s, on_mended, w, e);
+	if (r == 0)
+		r = doomed_check(w->s, true, on_mended, w, e);
 	if (r == 0)
 		r = put_all_aside(w, e);
 	/* On what is there now. */

@@ -48,6 +48,13 @@ static int read_list(struct doomed *d, struct span s, struct err *e)
 	return rc < 0 ? rc : rd_done(&r, "a list of doomed packs", e);
 }
 
+static int load_object(struct store *s, const struct id *id, struct doomed *d, struct err *e)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	int r = store_object_get(s, KIND, id, &b, e);
+	return r < 0 ? r : read_list(d, buf_span(&b), e);
+}
+
 struct loading {
 	struct doomed *d;
 	struct store *s;
@@ -58,11 +65,8 @@ static int load_one(void *ctx, const struct id *id, uint64_t size, struct err *e
 	struct loading *ld = ctx;
 	struct doomed *d = ld->d;
 	struct err own = ERR_INIT;
-	CLEANUP_BUF struct buf b = BUF_INIT;
 	(void)size;
-	int r = store_object_get(ld->s, KIND, id, &b, &own);
-	if (r == 0)
-		r = read_list(d, buf_span(&b), &own);
+	int r = load_object(ld->s, id, d, &own);
 	if (r == E_NOTFOUND)
 		return 0; /* replaced by a newer one, or done with */
 	if (r == E_CORRUPT || r == E_UNSUPPORTED) {
@@ -117,4 +121,24 @@ int doomed_remove(struct store *s, const struct id *object, struct err *e)
 {
 	int r = store_object_remove(s, KIND, object, e);
 	return r == E_NOTFOUND ? 0 : r;
+}
+
+int doomed_check(struct store *s, bool remove, store_copies_each fn, void *ctx, struct err *e)
+{
+	struct id_list l = {0};
+	char key[64];
+	int r = store_object_list(s, KIND, id_list_collect, &l, e);
+	for (size_t i = 0; i < l.n && r == 0; i++) {
+		struct doomed d = {0};
+		struct err own = ERR_INIT;
+		bool damaged = load_object(s, &l.v[i], &d, &own) == E_CORRUPT;
+		doomed_free(&d);
+		if (damaged && remove)
+			r = doomed_remove(s, &l.v[i], e);
+		if (damaged && r == 0)
+			fn(ctx, store_object_key(KIND, &l.v[i], key),
+				remove ? "is damaged; removed: compact decides anew what goes" : "is damaged");
+	}
+	id_list_free(&l);
+	return r;
 }

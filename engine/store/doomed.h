@@ -31,5 +31,8 @@ bool doomed_has(const struct doomed *d, const struct id *pack);
 int doomed_put(struct store *s, const struct doomed_pack *v, size_t n, struct id *ret,
 	struct err *e) MUST_CHECK;
 int doomed_remove(struct store *s, const struct id *object, struct err *e) MUST_CHECK;
+/* Call `fn` for each list that is damaged; with `remove`, for who holds the exclusive lock, they go: nobody can
+ * have seen what they say, and compact dooms again under a new id what it removes. */
+int doomed_check(struct store *s, bool remove, store_copies_each fn, void *ctx, struct err *e) MUST_CHECK;
 
 #endif

@@ -66,6 +66,20 @@ check "with a grace packs wait; a later run removes them"
 expect 0 "$MCFS" forget "${names[4]}"
 expect 0 "$MCFS" --json compact --grace 2s
 [ "$(json removed_packs)" = 0 ] && [ "$(json doomed_packs)" -gt 0 ] || fail "nothing waits"
+# Such a list, damaged: told, removed by repair, and made anew.
+cp -a "$MCFS_STORE" "$work/blot"
+list=$(ls "$work"/blot/doomed/*)
+printf '\000\000\000\000' | dd of="$list" bs=1 seek=50 conv=notrunc 2>/dev/null
+expect 12 "$MCFS" -s "$work/blot" check
+says '^mcfs: doomed/[0-9a-f]+: is damaged'
+expect 0 "$MCFS" -s "$work/blot" check --repair
+says 'removed: compact decides anew'
+[ ! -e "$list" ] || fail "it is there still"
+expect 0 "$MCFS" -s "$work/blot" --json compact --grace 0
+[ "$(json removed_packs)" -gt 0 ] && [ "$(json doomed_packs)" = 0 ] || fail "nothing went"
+[ ! -s "$work/stderr" ] || fail "something is said still"
+check_store "$work/blot"
+rm -rf "$work/blot"
 expect 0 "$MCFS" check
 expect 0 "$MCFS" snapshot "$live"
 sleep 2.1

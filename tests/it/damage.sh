@@ -91,7 +91,7 @@ for one in config config.copy; do
 		fresh
 		hurt "$how" "$work/store/$one"
 		expect 12 "$MCFS" check
-		says "^mcfs: $one: is (missing|damaged); 'check --repair' makes it anew"
+		says "^mcfs: $one: is (missing|damaged); 'check --repair' mends that"
 		expect 0 "$MCFS" check --repair
 		says "$one: written anew"
 		cmp "$work/good/config" "$work/store/config" && cmp "$work/good/config" "$work/store/config.copy" || fail "$one, $how"
