@@ -423,11 +423,7 @@ static int add_chunks(struct prune *p, struct pruning *w, const struct prune_chu
 			r = add_chunk(p, w, &v[i], e);
 	if (r == 0 && w->free)
 		r = clearing_note_files(p, &w->files, w->c, w->dim->folder, v->x >> 5, v->z >> 5, e);
-	if (r < 0) {
-		trash_rollback(p->trash);
-		return r;
-	}
-	return trash_commit(p->trash, e);
+	return trash_end(p->trash, r, e);
 }
 
 int prune_set_states(struct prune *p, const struct row_ids *ids, enum trash_state state,
@@ -438,11 +434,7 @@ int prune_set_states(struct prune *p, const struct row_ids *ids, enum trash_stat
 		return r;
 	for (size_t i = 0; i < ids->n && r == 0; i++)
 		r = trash_set_state(p->trash, ids->v[i], state, e);
-	if (r < 0) {
-		trash_rollback(p->trash);
-		return r;
-	}
-	return trash_commit(p->trash, e);
+	return trash_end(p->trash, r, e);
 }
 
 /* The chunks v[0..n) are of one region. */

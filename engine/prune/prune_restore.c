@@ -153,11 +153,7 @@ static int choose(struct prune *p, struct restoring *w, const struct row_ids *id
 	if (r < 0)
 		return r;
 	r = choose_all(p, w, ids, e);
-	if (r < 0) {
-		trash_rollback(p->trash);
-		return r;
-	}
-	return trash_commit(p->trash, e);
+	return trash_end(p->trash, r, e);
 }
 
 /* ---- into the files ---- */
@@ -258,11 +254,7 @@ static int end_rows(struct prune *p, struct restoring *w,
 	if (r < 0)
 		return r;
 	r = rows(p, w, e);
-	if (r < 0) {
-		trash_rollback(p->trash);
-		return r;
-	}
-	return trash_commit(p->trash, e);
+	return trash_end(p->trash, r, e);
 }
 
 static void restoring_free(struct restoring *w)
@@ -412,11 +404,7 @@ static int sort_out(struct prune *p, const int64_t *ids, size_t n, struct region
 			r = groups_add(g, &it, e);
 		}
 	}
-	if (r < 0) {
-		trash_rollback(p->trash);
-		return r;
-	}
-	return trash_commit(p->trash, e);
+	return trash_end(p->trash, r, e);
 }
 
 static int note_one(struct prune *p, int64_t id, bool replace, struct err *e)
@@ -440,11 +428,7 @@ static int note_all(struct prune *p, const struct region_groups *g, bool replace
 	for (size_t i = 0; i < g->n && r == 0; i++)
 		for (size_t j = 0; j < g->v[i].ids.n && r == 0; j++)
 			r = note_one(p, g->v[i].ids.v[j], replace, e);
-	if (r < 0) {
-		trash_rollback(p->trash);
-		return r;
-	}
-	return trash_commit(p->trash, e);
+	return trash_end(p->trash, r, e);
 }
 
 static int restore_groups(struct prune *p, struct region_groups *g, const struct prune_how *how,
@@ -522,11 +506,7 @@ static int add_put(struct prune *p, const struct new_item *it, const struct chun
 		r = trash_drop_waiting(p->trash, it->dimension, it->x, it->z, &n, &m, e);
 	if (r == 0)
 		r = trash_add(p->trash, it, parts, ret_id, e);
-	if (r < 0) {
-		trash_rollback(p->trash);
-		return r;
-	}
-	return trash_commit(p->trash, e);
+	return trash_end(p->trash, r, e);
 }
 
 int prune_put(struct prune *p, const char *dimension, int32_t x, int32_t z,

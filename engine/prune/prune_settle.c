@@ -91,11 +91,7 @@ static int note_files(struct prune *p, struct settling *w, struct err *e)
 	if (r < 0)
 		return r;
 	r = clearing_note_files(p, &w->files, w->c, w->key->folder, w->key->rx, w->key->rz, e);
-	if (r < 0) {
-		trash_rollback(p->trash);
-		return r;
-	}
-	return trash_commit(p->trash, e);
+	return trash_end(p->trash, r, e);
 }
 
 static int settle_pruning(struct prune *p, const struct region_key *key, const struct row_ids *ids,
@@ -254,11 +250,7 @@ static int fill_intents(struct prune *p, struct settling *w, struct err *e)
 	if (r == 0)
 		r = clearing_note_files(p, &w->files, w->c, w->key->folder, w->key->rx, w->key->rz,
 			e);
-	if (r < 0) {
-		trash_rollback(p->trash);
-		return r;
-	}
-	return trash_commit(p->trash, e);
+	return trash_end(p->trash, r, e);
 }
 
 static void tell_done(struct prune *p, const struct row_ids *ids)

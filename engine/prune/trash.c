@@ -509,11 +509,7 @@ static int empty_some(struct trash *t, const struct trash_limits *l, bool dry_ru
 		n++;
 	}
 	*more = n == BATCH;
-	if (r < 0) {
-		trash_rollback(t);
-		return r;
-	}
-	return trash_commit(t, e);
+	return trash_end(t, r, e);
 }
 
 int trash_empty(struct trash *t, const struct trash_limits *l, bool dry_run,
@@ -547,9 +543,5 @@ int trash_remove(struct trash *t, int64_t id, struct err *e)
 			it.dimension);
 	if (r == 0)
 		r = trash_delete(t, id, e);
-	if (r < 0) {
-		trash_rollback(t);
-		return r;
-	}
-	return trash_commit(t, e);
+	return trash_end(t, r, e);
 }

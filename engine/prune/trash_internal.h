@@ -1,5 +1,5 @@
 /* trash_internal.h - rows of the trash, for what changes worlds (prune*.c). All calls but those that say
- * so are for who holds t->m; changes are for between trash_begin() and trash_commit(). */
+ * so are for who holds t->m; changes are for between trash_begin() and trash_end(). */
 #ifndef MCFS_PRUNE_TRASH_INTERNAL_H
 #define MCFS_PRUNE_TRASH_INTERNAL_H
 
@@ -29,10 +29,10 @@ int trash_load_meta(struct db *db, struct world_facts *ret, struct err *e) MUST_
  * in the way: at once when exclusive, else in the end. *ret is -1 where nothing can be locked. */
 int trash_lock(const char *file, bool exclusive, int *ret, struct err *e) MUST_CHECK;
 
-/* Take the lock and begin a transaction; commit or roll back ends both. */
+/* Take the lock and begin a transaction. */
 int trash_begin(struct trash *t, struct err *e) MUST_CHECK;
-int trash_commit(struct trash *t, struct err *e) MUST_CHECK;
-void trash_rollback(struct trash *t);
+/* End both: commit, or undo all of it and return `r` when that is a failure. */
+int trash_end(struct trash *t, int r, struct err *e) MUST_CHECK;
 
 /* FLAG_COPY: it came from a snapshot; when it cannot be put in it need not stay. */
 enum { FLAG_DAMAGED = 1, FLAG_REPLACE = 2, FLAG_COPY = 4 };

@@ -15,17 +15,14 @@ int trash_begin(struct trash *t, struct err *e)
 	return r;
 }
 
-int trash_commit(struct trash *t, struct err *e)
+int trash_end(struct trash *t, int r, struct err *e)
 {
-	int r = db_commit(t->db, e);
+	if (r < 0)
+		db_rollback(t->db);
+	else
+		r = db_commit(t->db, e);
 	pthread_mutex_unlock(&t->m);
 	return r;
-}
-
-void trash_rollback(struct trash *t)
-{
-	db_rollback(t->db);
-	pthread_mutex_unlock(&t->m);
 }
 
 int row_ids_add(struct row_ids *l, int64_t id, struct err *e)

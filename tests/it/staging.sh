@@ -152,15 +152,20 @@ while [ ! -e "$1/go" ]; do sleep 0.05; done
 echo secret
 END
 chmod +x "$work/wait"
+# A snapshot from a copy, in the background, which stands there and waits for its key; its number in $pid.
+snapshot_that_waits() {
+	rm -f "$work/go" "$work/asked"
+	MCFS_PASSPHRASE_COMMAND="$work/wait $work" "$MCFS" -s "$work/locked" snapshot --stage "$little" >"$work/out" 2>&1 &
+	pid=$!
+	for _ in $(seq 200); do
+		[ ! -e "$work/asked" ] || return 0
+		sleep 0.05
+	done
+	fail "it did not ask for its key"
+}
 touch "$work/go"
 MCFS_PASSPHRASE_COMMAND="$work/wait $work" expect 0 "$MCFS" -s "$work/locked" init
-rm "$work/go" "$work/asked"
-MCFS_PASSPHRASE_COMMAND="$work/wait $work" "$MCFS" -s "$work/locked" snapshot --stage "$little" >"$work/out" 2>&1 &
-pid=$!
-for _ in $(seq 200); do
-	[ ! -e "$work/asked" ] || break
-	sleep 0.05
-done
+snapshot_that_waits
 [ "$(staging_left | wc -l)" = 1 ] || fail "there is no copy while the snapshot is made"
 [ "$(stat -c %a "$(staging_left)")" = 700 ] || fail "others can read the copy"
 S "$little"
@@ -199,13 +204,7 @@ rm "$srv/$name"
 mkdir "$work/xfs/private"
 
 check "interrupted: nothing is left"
-rm "$work/go" "$work/asked"
-MCFS_PASSPHRASE_COMMAND="$work/wait $work" "$MCFS" -s "$work/locked" snapshot --stage "$little" >"$work/out" 2>&1 &
-pid=$!
-for _ in $(seq 200); do
-	[ ! -e "$work/asked" ] || break
-	sleep 0.05
-done
+snapshot_that_waits
 kill "$pid"
 touch "$work/go"
 wait "$pid" 2>/dev/null || true
