@@ -166,13 +166,12 @@ chunks_of "$w" | grep -v " $chunk " >"$work/others.list"
 start_of two
 
 both_there() { # WHAT: each version is in the world or in the trash, and the other chunks are untouched
-	local seen="" i
+	local seen="" id
 	chunks_of "$w" | grep -v " $chunk " >"$work/now.list"
 	equal_lists "$work/others.list" "$work/now.list" "$1: another chunk was changed"
-	for i in 1 2 3; do
+	# All that are there now: what the first one replaces comes behind them, or is there already.
+	for id in $("$MCFS" trash list --world "$w" "$chunk" | awk '{ print $1 }'); do
 		seen="$seen $(version)"
-		id=$("$MCFS" trash list --world "$w" "$chunk" | sed -n "${i}p" | awk '{ print $1 }')
-		[ "$id" ] || break
 		"$MCFS" trash restore --world "$w" --id "$id" --replace >"$work/stdout" 2>"$work/stderr" ||
 			fail "$1: $(cat "$work/stderr")"
 	done
