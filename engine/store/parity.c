@@ -360,6 +360,7 @@ struct work {
 	struct buf rows; /* of parity */
 	struct buf data; /* the pack, k rows */
 	uint64_t have;	 /* bytes of it that were there */
+	bool gone;	 /* it was not there at all */
 	bool *lost;	 /* blocks, then those of parity */
 	struct parity_result *ret;
 };
@@ -370,6 +371,11 @@ static int read_blocks(struct work *w, const char *key, struct err *e)
 	const struct shape *sh = &w->p.sh;
 	struct err own = ERR_INIT;
 	int r = object_read(w->s->place, key, 0, (size_t)sh->size, &w->data, &own);
+	/* Of the smallest packs there is as much parity as pack. */
+	if (r == E_NOTFOUND && sh->m >= sh->k) {
+		w->gone = true;
+		return 0;
+	}
 	if (r == 0 || own.code != E_IO || own.sys != EIO) {
 		w->have = w->data.len;
 		return r < 0 ? err_pass(e, &own) : r;
@@ -469,6 +475,9 @@ static int restore(struct work *w, const char *key, struct err *e)
 	int r = rs_new(&rs, sh->k, sh->m, e);
 	for (uint32_t col = 0; col < sh->width && r == 0; col++)
 		r = restore_column(w, rs, col, old, e);
+	/* A pack that was not there comes back whole or not at all. */
+	if (w->gone && w->ret->restored < sh->blocks)
+		*w->ret = (struct parity_result){.none = true};
 	if (r == 0 && w->ret->restored)
 		r = object_put(w->s->place, key, span_of(w->data.p, (size_t)sh->size), true, e);
 	rs_free(rs);

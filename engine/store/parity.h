@@ -33,7 +33,8 @@ struct parity_result {
 	uint64_t wrong_bytes;	/* of the restored blocks: that were not as they should be, or not there */
 };
 /* Look at every block; restore what can be restored and put the pack in its place again, durably, if that
- * changes anything. A pack that is not there at all is left to others. */
+ * changes anything. A pack that is not there at all comes back if that can be proven of all of it, which asks for as
+ * much parity as pack: the smallest have that; others are left to others. */
 int parity_restore(struct store *s, const struct id *pack, struct parity_result *ret,
 	struct err *e) MUST_CHECK;
 

@@ -250,6 +250,38 @@ static void test_swapped(void **state)
 	assert_true(restore().none);
 }
 
+/* A pack that is gone comes back when its parity is as much as it was: the smallest ones. Of others nothing is
+ * made up. */
+static void test_gone(void **state)
+{
+	static const struct {
+		size_t n;
+		unsigned percent;
+		bool whole;
+	} v[] = {{1, 5, true}, {256, 5, true}, {352, 5, true}, {512, 5, true}, {513, 5, false}, {352, 50, true},
+		{768, 50, true}, {100000, 50, false}};
+	(void)state;
+	for (size_t i = 0; i < N_OF(v); i++) {
+		CLEANUP_BUF struct buf want = BUF_INIT;
+		make(v[i].n, v[i].percent, &want);
+		OK(object_remove(store_place(s), pack_key, e));
+		struct parity_result pr = restore();
+		assert_int_equal(mem_place_key(place, "packs/", 0) != NULL, v[i].whole);
+		assert_int_equal(pr.restored > 0, v[i].whole);
+		if (!v[i].whole)
+			continue;
+		assert_true(is_whole(&want));
+		assert_int_equal(pr.wrong_bytes, v[i].n);
+		/* Not with a part of the parity gone as well. */
+		struct buf *par = stored("parity/");
+		OK(object_remove(store_place(s), pack_key, e));
+		uint32_t header = get_le32(par->p);
+		memset(par->p + 4 + header, 0, par->len - 8 - 2 * (size_t)header);
+		assert_int_equal(restore().restored, 0);
+		assert_null(mem_place_key(place, "packs/", 0));
+	}
+}
+
 /* ---- objects with two copies ---- */
 
 static unsigned told;
@@ -365,6 +397,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_scattered, setup, teardown_store),
 		cmocka_unit_test_setup_teardown(test_beyond, setup, teardown_store),
 		cmocka_unit_test_setup_teardown(test_damaged_parity, setup, teardown_store),
+		cmocka_unit_test_setup_teardown(test_gone, setup, teardown_store),
 		cmocka_unit_test_setup_teardown(test_swapped, setup, teardown_store),
 		cmocka_unit_test_setup_teardown(test_two_copies, set_parity, teardown_store),
 		cmocka_unit_test_setup_teardown(test_one_copy, set_parity, teardown_store),
