@@ -5,6 +5,7 @@
 . "${0%/*}/lib.sh"
 : "${MCFS_SCHEDULER:?the mcfs-scheduler to test}"
 tools=${MCFS%/*}
+examples=$MCFS_SOURCE_ROOT/tests/examples
 [ -x "$tools/mcfs-snapshot" ] || skip "no mcfs-snapshot in this build"
 has_command prune || skip "no prune in this build"
 
@@ -29,30 +30,9 @@ keep_yearly: 999
 exclude_patterns:
   - '*DistantHorizons.sqlite*'
 END
-cat >"$work/mcaselector-options.yaml" <<'END'
-delete_chunks:
-  - last_updated: "30 days"
-    inhabited_time: "2 hours"
-  - last_updated: "7 days"
-    inhabited_time: "1 hour"
-  - last_updated: "12 hours"
-    inhabited_time: "15 minutes"
-  - last_updated: "1 hour"
-    inhabited_time: "5 minutes"
-END
-cat >"$work/config.ini" <<END
-[job-exec "borgmatic-backup"]
-schedule = 0 2 * * *
-container = borgmatic
-command = /scripts/backup.sh
-no-overlap = true
-
-[job-exec "mcaselector-cleanup"]
-schedule = 0 3 * * 0
-container = mcaselector
-command = /scripts/delete-chunks.sh
-no-overlap = true
-
+{
+	sed '/^\[job-local/,$d' "$examples/ofelia-config.ini"
+	cat <<END
 [job-local "snapshot"]
 schedule = @every 1h30m
 command = job-snapshot
@@ -62,6 +42,7 @@ no-overlap = true
 schedule = 15 * * * *
 command = false
 END
+} >"$work/config.ini"
 # Where docker would be: what was in those containers is mcfs now. No job may overlap itself (two of
 # them may: at 3 on Sunday the cleanup meets a snapshot, and the file names no world).
 cat >"$work/bin/one" <<'END'
@@ -86,7 +67,7 @@ echo "$MCFS_JOB_DUE" >"$SOURCE/server/last"
 exec one "$SNAPSHOT" --init --config "$BORGMATIC" --now "$MCFS_JOB_DUE"
 END
 chmod +x "$work/bin/"*
-export PATH=$work/bin:$PATH BUSY=$work/busy SOURCE=$work/source OPTIONS=$work/mcaselector-options.yaml
+export PATH=$work/bin:$PATH BUSY=$work/busy SOURCE=$work/source OPTIONS=$examples/mcaselector-options.yaml
 export BORGMATIC=$work/borgmatic.yaml SNAPSHOT=$tools/mcfs-snapshot MCFS
 
 check "two days: Saturday 28 and Sunday 29 March 2026"

@@ -65,24 +65,7 @@ rmdir "$BUSY"
 END
 chmod +x "$work/bin/"*
 export PATH=$work/bin:$PATH BUSY=$work/busy
-cat >"$ini" <<'END'
-[job-exec "borgmatic-backup"]
-schedule = 0 2 * * *
-container = borgmatic
-command = /scripts/backup.sh
-no-overlap = true
-
-[job-exec "mcaselector-cleanup"]
-schedule = 0 3 * * 0
-container = mcaselector
-command = /scripts/delete-chunks.sh
-no-overlap = true
-
-[job-local "snapshot"]
-schedule = @every 1h30m
-command = mcfs-snapshot --config /etc/mcfs/backup.yaml
-no-overlap = true
-END
+cp "$MCFS_SOURCE_ROOT/tests/examples/ofelia-config.ini" "$ini"
 theirs=$MCFS_SOURCE_ROOT/../shared/examples/ofelia-config.ini
 if [ -f "$theirs" ]; then
 	sched 0 validate "$theirs"
