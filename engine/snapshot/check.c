@@ -684,6 +684,7 @@ int check_run(struct store *s, const struct check_options *opt, struct check_res
 		r = coder_init(&rd.coders[i], e);
 	if (r == 0)
 		r = hold(s, &held, e);
+	index_many_lookups(store_index(s), true);
 	if (r == 0)
 		r = scrub_open(&w.scrub, s, opt->state_dir, e);
 	if (r == 0 && !opt->no_packs)
@@ -694,6 +695,7 @@ int check_run(struct store *s, const struct check_options *opt, struct check_res
 		r = check_snapshots(&w, e);
 	if (r == 0 && !opt->no_packs)
 		r = count_packs(&w, e);
+	index_many_lookups(store_index(s), false);
 	scrub_free(w.scrub);
 	if (held && store_end(s, NULL) < 0)
 		log_say(store_log(s), LOG_WARN, "compact may have removed what was looked at");

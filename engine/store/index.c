@@ -32,6 +32,9 @@ static const char *const sql_of[N_STMTS] = {
 struct index {
 	pthread_mutex_t m;
 	bool is_file, failed;
+	unsigned many;	  /* who said that many lookups come */
+	bool reading;	  /* a transaction is open for them, */
+	unsigned lookups; /* with so many so far */
 	sqlite3 *db;
 	sqlite3_stmt *st[N_STMTS];
 };
@@ -49,6 +52,37 @@ static int fail(struct index *ix, const char *what, struct err *e)
 static int exec(struct index *ix, const char *sql, struct err *e)
 {
 	return sqlite3_exec(ix->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(ix, sql, e);
+}
+
+/* ---- many lookups ----
+ * SQLite takes a lock of the file for each lookup, and looks whether the file has changed: three calls of the system,
+ * and one that reads a page. Within a transaction it does so once. A transaction that stays open keeps the write-ahead
+ * log of all processes from being emptied, so it is only open while somebody is at work, and never for long. */
+
+#define LOOKUPS_MAX 4096
+
+static void end_reading(struct index *ix)
+{
+	if (ix->reading)
+		sqlite3_exec(ix->db, "COMMIT", NULL, NULL, NULL); /* it has read only */
+	ix->reading = false;
+}
+
+static void begin_lookup(struct index *ix)
+{
+	if (ix->reading && ++ix->lookups > LOOKUPS_MAX)
+		end_reading(ix);
+	if (ix->reading || !ix->many)
+		return;
+	ix->lookups = 0;
+	/* Where that fails each lookup goes by itself, and says what is the matter. */
+	ix->reading = sqlite3_exec(ix->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static int begin_writing(struct index *ix, struct err *e)
+{
+	end_reading(ix);
+	return exec(ix, "BEGIN IMMEDIATE", e);
 }
 
 /* Of a transaction in which r came out. */
@@ -128,6 +162,7 @@ static int open_db(struct index *ix, const char *path, const struct id *store, s
 
 static void close_db(struct index *ix)
 {
+	end_reading(ix);
 	for (int i = 0; i < N_STMTS; i++) {
 		sqlite3_finalize(ix->st[i]);
 		ix->st[i] = NULL;
@@ -252,6 +287,7 @@ int index_count_blobs(struct index *ix, uint64_t *ret, struct err *e)
 int index_clear(struct index *ix, struct err *e)
 {
 	LOCK_SCOPE(&ix->m);
+	end_reading(ix);
 	int r = exec(ix,
 		"BEGIN IMMEDIATE; DELETE FROM blob; DELETE FROM pack; DELETE FROM object; "
 		"DELETE FROM listed; COMMIT",
@@ -357,7 +393,7 @@ int index_add_object(struct index *ix, const struct id *id, const struct span *r
 	struct err *e)
 {
 	LOCK_SCOPE(&ix->m);
-	int r = exec(ix, "BEGIN IMMEDIATE", e);
+	int r = begin_writing(ix, e);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n && r == 0; i++)
@@ -380,10 +416,19 @@ static int read_row(sqlite3_stmt *s, struct blob_loc *ret, struct err *e)
 	return r;
 }
 
+void index_many_lookups(struct index *ix, bool on)
+{
+	LOCK_SCOPE(&ix->m);
+	ix->many += on ? 1 : -1u;
+	if (!ix->many)
+		end_reading(ix);
+}
+
 int index_find(struct index *ix, const struct name *name, unsigned nth, struct blob_loc *ret,
 	struct err *e)
 {
 	LOCK_SCOPE(&ix->m);
+	begin_lookup(ix);
 	sqlite3_stmt *s = ix->st[FIND];
 	sqlite3_bind_blob(s, 1, name->b, NAME_BYTES, SQLITE_STATIC);
 	sqlite3_bind_int(s, 2, (int)nth);
@@ -399,6 +444,7 @@ int index_find_base(struct index *ix, const uint8_t base[BASE_BYTES], struct nam
 	struct blob_loc *ret, struct err *e)
 {
 	LOCK_SCOPE(&ix->m);
+	begin_lookup(ix);
 	sqlite3_stmt *s = ix->st[FIND_BASE];
 	struct name last;
 	memset(last.b, 0xff, sizeof last.b);
@@ -420,6 +466,7 @@ static int each_id(struct index *ix, const char *sql, index_each_id fn, void *ct
 {
 	sqlite3_stmt *s = NULL;
 	int r = 0, rc = SQLITE_DONE;
+	end_reading(ix);
 	if (sqlite3_prepare_v2(ix->db, sql, -1, &s, NULL) != SQLITE_OK)
 		return fail(ix, "prepare", e);
 	while (r == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
@@ -494,6 +541,7 @@ int index_scan(struct index *ix, const struct index_visit *v, struct err *e)
 {
 	LOCK_SCOPE(&ix->m);
 	/* One transaction: another process may renumber packs otherwise. */
+	end_reading(ix);
 	int r = exec(ix, "BEGIN", e);
 	if (r < 0)
 		return r;
@@ -512,6 +560,7 @@ int index_each_listed(struct index *ix, index_each_listing fn, void *ctx, struct
 	LOCK_SCOPE(&ix->m);
 	sqlite3_stmt *s = NULL;
 	int r = 0, rc = SQLITE_DONE;
+	end_reading(ix);
 	if (sqlite3_prepare_v2(ix->db, "SELECT p.id, l.object FROM listed l JOIN pack p ON "
 				       "p.no = l.pack", -1, &s, NULL) != SQLITE_OK)
 		return fail(ix, "prepare", e);
@@ -540,7 +589,7 @@ int index_drop_pack(struct index *ix, const struct id *pack, struct err *e)
 		"DELETE FROM listed WHERE pack IN (SELECT no FROM pack WHERE id = ?1)",
 		"DELETE FROM pack WHERE id = ?1", "DELETE FROM object"};
 	LOCK_SCOPE(&ix->m);
-	int r = exec(ix, "BEGIN IMMEDIATE", e);
+	int r = begin_writing(ix, e);
 	for (int i = 0; i < 4 && r == 0; i++) {
 		sqlite3_stmt *s = NULL;
 		if (sqlite3_prepare_v2(ix->db, sql[i], -1, &s, NULL) != SQLITE_OK)
@@ -559,6 +608,7 @@ int index_unlist_objects(struct index *ix, const struct id *v, size_t n, struct 
 {
 	sqlite3_stmt *s = NULL;
 	LOCK_SCOPE(&ix->m);
+	end_reading(ix);
 	int r = exec(ix, "BEGIN IMMEDIATE;"
 			 "CREATE TEMP TABLE IF NOT EXISTS stale(id BLOB PRIMARY KEY) WITHOUT ROWID", e);
 	if (r == 0 && sqlite3_prepare_v2(ix->db, "INSERT OR IGNORE INTO stale VALUES(?1)", -1, &s, NULL) !=
@@ -581,6 +631,7 @@ int index_drop_unlisted(struct index *ix, uint64_t *ret, struct err *e)
 {
 #define UNLISTED "(SELECT no FROM pack WHERE no NOT IN (SELECT pack FROM listed))"
 	LOCK_SCOPE(&ix->m);
+	end_reading(ix);
 	int r = scalar(ix, "SELECT count(*) FROM " UNLISTED, ret, e);
 	if (r < 0 || *ret == 0)
 		return r;
@@ -646,6 +697,7 @@ int index_drop_baseless(struct index *ix, struct err *e)
 {
 	LOCK_SCOPE(&ix->m);
 	int r, n;
+	end_reading(ix);
 	do
 		r = drop_baseless_once(ix, &n, e);
 	while (r == 0 && n > 0);

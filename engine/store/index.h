@@ -44,6 +44,10 @@ int index_clear(struct index *ix, struct err *e) MUST_CHECK;
 int index_add_object(struct index *ix, const struct id *id, const struct span *records,
 	size_t n_records, struct err *e) MUST_CHECK;
 
+/* Many lookups come, from whichever thread, until it is called with false, as often as with true: they are quicker
+ * together. Meanwhile they may not see for a while what other processes change in the cache, as if each had a cache of
+ * its own; who finds a blob gone refreshes anyway, and sees it then. */
+void index_many_lookups(struct index *ix, bool on);
 /* The `nth` copy of a blob, from 0: two writers may have stored the same one. E_NOTFOUND. */
 int index_find(struct index *ix, const struct name *name, unsigned nth, struct blob_loc *ret,
 	struct err *e) MUST_CHECK;

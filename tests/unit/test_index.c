@@ -98,6 +98,42 @@ static uint64_t count_blobs(struct index *ix)
 	return n;
 }
 
+/* Two who share a cache: with many lookups on the way each can write, and sees what it wrote; what the other wrote
+ * is seen afterwards at the latest. */
+static void test_many_lookups(void **state)
+{
+	CLEANUP_FREE char *path = temp_path("many.sqlite");
+	(void)state;
+	struct index *ix = open_it(path, false), *other = open_it(path, false);
+	index_many_lookups(ix, true);
+	index_many_lookups(ix, true);
+	add(ix, 1, 10, 0, 100);
+	for (unsigned i = 0; i < 50; i++)
+		must_have(ix, 0, 100, true);
+	add(other, 2, 11, 100, 100);
+	must_have(ix, 0, 100, true);
+	add(ix, 3, 12, 200, 100);
+	must_have(ix, 100, 100, true);
+	must_have(ix, 200, 100, true);
+	assert_int_equal(count_objects(ix), 3);
+	add(other, 4, 13, 300, 10);
+	assert_int_equal(count_objects(ix), 4);
+	index_many_lookups(ix, false);
+	must_have(ix, 300, 10, true); /* still on, for the first */
+	add(other, 5, 14, 400, 10);
+	index_many_lookups(ix, false);
+	must_have(ix, 400, 10, true);
+	OK(index_clear(ix, e));
+	must_have(other, 0, 10, false);
+	index_close(other);
+	index_many_lookups(ix, true);
+	must_have(ix, 0, 10, false);
+	OK(index_to_memory(ix, &store, e));
+	add(ix, 1, 10, 0, 10);
+	must_have(ix, 0, 10, true);
+	index_close(ix);
+}
+
 static void test_in_memory(void **state)
 {
 	(void)state;
@@ -297,7 +333,7 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_in_memory),
+		cmocka_unit_test(test_in_memory), cmocka_unit_test(test_many_lookups),
 		cmocka_unit_test(test_kept_in_file),
 		cmocka_unit_test(test_bad_record),
 		cmocka_unit_test(test_walks),
