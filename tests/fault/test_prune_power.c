@@ -3,7 +3,7 @@
  * is in the world or in the trash, every region file can be read; recovery settles it, the command can be run again
  * and ends as if nothing had been; and what it had said to be done is done.
  *
- * MCFS_FAULTS_ALL=1: every state; otherwise so many of each. */
+ * MCFS_FAULTS_ALL=1: a cut after each call, and thrice as many by lot; otherwise some of each. */
 #include "tests/fault/disk_log.h"
 #include "tests/unit/support.h"
 
