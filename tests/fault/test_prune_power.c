@@ -362,9 +362,10 @@ static void look(struct prune *p, const struct op *op, size_t at, enum look how)
 	seen_read_cut(world, &s);
 	nothing_lost(p, &s, op->name, at);
 	if (how != LOOK_LOST) {
-		want.v = malloc(after.n * sizeof *want.v);
+		want.v = malloc((after.n + 1) * sizeof *want.v); /* nothing is left when all is pruned */
 		assert_non_null(want.v);
-		memcpy(want.v, after.v, after.n * sizeof *want.v);
+		if (after.n)
+			memcpy(want.v, after.v, after.n * sizeof *want.v);
 		want.n = after.n;
 		drop_bare_stamps(&s);
 		drop_bare_stamps(&want);
