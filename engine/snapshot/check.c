@@ -595,6 +595,21 @@ static void on_bad_copy(void *ctx, const char *key, const char *what)
 	damage(ctx, key, &own);
 }
 
+/* The chain tells of snapshots that are gone, but for the newest: nothing names those, only this
+ * machine's memory. One that is there and does not open may be what is remembered. */
+static int check_newest(struct run *w, const struct snapshot_list *l, struct err *e)
+{
+	struct err own = ERR_INIT;
+	if (l->damaged)
+		return 0;
+	int r = snapshot_check_rollback(l, w->s, w->opt->state_dir, w->opt->accept_rollback, &own);
+	if (r < 0 && r != E_CORRUPT)
+		return err_pass(e, &own);
+	if (r < 0)
+		damage(w, "snapshots", &own);
+	return 0;
+}
+
 static int check_snapshots(struct run *w, struct err *e)
 {
 	struct snapshot_list l;
@@ -612,6 +627,8 @@ static int check_snapshots(struct run *w, struct err *e)
 		w->ret->damage += l.damaged - 1;
 	}
 	r = check_chain(w, &l, e);
+	if (r == 0)
+		r = check_newest(w, &l, e);
 	for (size_t i = 0; i < l.n && r == 0; i++) {
 		bool whole;
 		w->path.len = 0;

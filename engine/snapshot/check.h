@@ -16,7 +16,9 @@
 struct check_options {
 	unsigned read_percent; /* of the packs whose data are read; 100: all, 0: none */
 	unsigned part, parts;  /* instead: the part'th (from 1) of so many parts; 0: not */
-	const char *state_dir; /* where it is remembered what was read (scrub.h); may be NULL: then by chance */
+	const char *state_dir; /* where it is remembered what was read (scrub.h), else that is by chance, and what
+				* was seen of the store; may be NULL */
+	bool accept_rollback;  /* as snapshot_check_rollback() */
 	unsigned threads;
 	/* `where`: an object of the store, or "SNAPSHOT:path" of what is touched. */
 	void (*on_damage)(void *ctx, const char *where, const struct err *e);

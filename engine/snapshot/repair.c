@@ -71,6 +71,8 @@ static int look(struct run *w, bool all, struct check_result *ret, struct err *e
 	opt.read_percent = all ? 100 : 0;
 	opt.parts = 0;
 	opt.no_packs = false;
+	/* What is put aside here is missed for a reason that was told. */
+	opt.accept_rollback |= w->ret->snapshots_aside > 0;
 	opt.on_damage = all ? on_damage : NULL;
 	opt.on_progress = on_progress;
 	opt.on_bad = on_bad;

@@ -114,8 +114,22 @@ write_at "$MCFS_STORE/snapshots/$id" 80 4
 expect 12 "$MCFS" restore latest --to "$work/got"
 expect 0 "$MCFS" check --repair
 [ -e "$MCFS_STORE/damaged/$id" ] || fail "its bytes are gone"
-expect 0 "$MCFS" --accept-rollback info latest
+expect 0 "$MCFS" info latest
 says "$first"
+
+check "the newest snapshot was removed: only this machine's memory knows, repair cannot, and one accepts it"
+fresh
+expect 0 "$MCFS" list
+id=$("$MCFS" --json list | grep -o '"id":"[0-9a-f]*"' | tail -n 1 | cut -d'"' -f4)
+rm "$MCFS_STORE/snapshots/$id"
+for how in "" --repair; do
+	expect 12 "$MCFS" check $how
+	says 'snapshots: the store.s newest snapshot is number [0-9]+, but this machine has seen'
+done
+expect 12 "$MCFS" list
+expect 0 "$MCFS" --accept-rollback check --repair
+expect 0 "$MCFS" check
+expect 0 "$MCFS" list
 
 check "a snapshot that was removed and not forgotten is noticed, put on record by repair, and no more told"
 fresh
@@ -146,6 +160,7 @@ check "with parity: what is within the share comes back to the bit; beyond it as
 rm -rf "$work/plain"
 mv "$work/good" "$work/plain"
 cp -a "$work/plain" "$work/good"
+rm -rf "$MCFS_STATE_DIR" # it knows of snapshots that were made in copies
 expect 2 "$MCFS" -s "$work/good" parity add 60%
 expect 0 "$MCFS" -s "$work/good" parity add 5%
 expect 0 "$MCFS" -s "$work/good" check --read-data

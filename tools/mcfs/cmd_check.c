@@ -217,7 +217,8 @@ static int run_repair(struct cli *cli, struct store *s, const struct check_args 
 static int run(struct cli *cli, int argc, char **argv)
 {
 	struct check_args a = {.opt = {.on_damage = on_damage, .on_progress = on_progress, .ctx = cli,
-				       .cancel = &cli_interrupted, .state_dir = cli->state_dir}};
+				       .cancel = &cli_interrupted, .state_dir = cli->state_dir,
+				       .accept_rollback = cli->accept_rollback}};
 	struct check_result result = {0};
 	struct store *s = NULL;
 	struct err e = ERR_INIT;
