@@ -69,7 +69,11 @@ settle
 expect 0 "$MCFS" snapshot "$live"
 cp -a "$live/drift" "$work/drift"
 expect 0 "$MCFS" forget --keep-last 1 --keep-tag first
-expect 0 "$MCFS" --json compact --grace 0 --max-unused 1%
+# What the kills have left may go first: then it is the next run that finds it pays.
+for run in 1 2 3; do
+	expect 0 "$MCFS" --json compact --grace 0 --max-unused 1%
+	[ "$(json rekeyed_blobs)" = 0 ] || break
+done
 [ "$(json rekeyed_blobs)" -gt 0 ] || fail "nothing was stored anew"
 expect 0 "$MCFS" cat latest:live/drift
 cmp "$work/stdout" "$work/drift" || fail "a file that was stored anew came out wrong"
