@@ -298,26 +298,9 @@ static void prepare_saved_again(struct prune *p)
 /* A server holds the world while it is asked for. */
 static void prepare_deferred(struct prune *p)
 {
-	CLEANUP_FREE char *path = NULL;
-	int ready[2];
-	char c;
-	assert_true(asprintf(&path, "%s/session.lock", world) > 0);
-	assert_int_equal(pipe(ready), 0);
-	pid_t pid = fork();
-	if (pid == 0) {
-		struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-		int fd = open(path, O_RDWR | O_CREAT, 0644);
-		if (fd < 0 || fcntl(fd, F_SETLK, &fl) < 0 || write(ready[1], "x", 1) != 1)
-			_exit(1);
-		pause();
-		_exit(0);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	close(ready[0]);
+	pid_t server = world_serve(world);
 	OK(prune_some(p, 4, &deferring, e));
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	world_end(server);
 }
 
 static const struct op {

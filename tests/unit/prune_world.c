@@ -1,7 +1,11 @@
 #include "tests/unit/support.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "engine/base/io.h"
@@ -236,4 +240,34 @@ void seen_assert_equal(const struct seen *a, const struct seen *b, bool place)
 				d->len, c->sector, d->sector, c->readable, d->readable);
 	}
 	assert_int_equal(a->n, b->n);
+}
+
+/* ---- a server ---- */
+
+pid_t world_serve(const char *world)
+{
+	int ready[2];
+	char c;
+	CLEANUP_FREE char *path = NULL;
+	assert_true(asprintf(&path, "%s/session.lock", world) > 0);
+	assert_int_equal(pipe(ready), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+		int fd = open(path, O_RDWR | O_CREAT, 0644);
+		if (fd < 0 || fcntl(fd, F_SETLK, &fl) < 0 || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
+void world_end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 }

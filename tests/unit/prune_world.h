@@ -3,6 +3,8 @@
 #ifndef TEST_PRUNE_WORLD_H
 #define TEST_PRUNE_WORLD_H
 
+#include <sys/types.h>
+
 #include "engine/base/buf.h"
 
 /* Append the record of a chunk with about n bytes of noise in it; type 2, or 130 with the stream in
@@ -12,6 +14,10 @@ void world_record(struct buf *out, struct buf *mcc, int32_t x, int32_t z, int ki
 /* Make WORLD with a region file r.0.0 and r.-1.0 of each kind, about so many chunks each; every 50th is
  * external. Some sectors are dead. */
 void world_make(const char *world, unsigned chunks);
+
+/* A process that holds the world as a server does; and its end. */
+pid_t world_serve(const char *world);
+void world_end(pid_t pid);
 
 /* What the independent reader (region_reader.h) sees: every slot of every region file below a folder. */
 struct seen_chunk {

@@ -230,34 +230,6 @@ static void test_file_goes(void **state)
 	free_place(&pl);
 }
 
-/* A process that holds the world as a server does. */
-static pid_t serve(const struct place *pl)
-{
-	int ready[2];
-	char c;
-	CLEANUP_FREE char *path = below_world(pl, "session.lock");
-	assert_int_equal(pipe(ready), 0);
-	pid_t pid = fork();
-	if (pid == 0) {
-		struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-		int fd = open(path, O_RDWR | O_CREAT, 0644);
-		if (fd < 0 || fcntl(fd, F_SETLK, &fl) < 0 || write(ready[1], "x", 1) != 1)
-			_exit(1);
-		pause();
-		_exit(0);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	close(ready[0]);
-	return pid;
-}
-
-static void end(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-}
-
 /* Save a chunk as the game does: at the end, a new time stamp. */
 static void save_chunk(const struct place *pl, int32_t x, int32_t z, unsigned seed)
 {
@@ -288,7 +260,7 @@ static void test_in_use(void **state)
 	new_place(&pl, "used", 100);
 	seen_read(pl.world, &before);
 	size_t n = pick(&before, v, even);
-	pid_t server = serve(&pl);
+	pid_t server = world_serve(pl.world);
 	struct prune *p = open_place(&pl);
 	FAILS(E_LOCKED, prune_chunks(p, "overworld", v, n, &how, &res, e));
 	FAILS(E_LOCKED, prune_repack(p, NULL, &res, e));
@@ -311,7 +283,7 @@ static void test_in_use(void **state)
 	assert_int_equal(res.cancelled, 1);
 	save_chunk(&pl, v[3].x, v[3].z, 9);
 	prune_close(p);
-	end(server);
+	world_end(server);
 	p = open_place(&pl); /* the intents outlived it */
 	OK(prune_pending(p, &waiting, e));
 	assert_int_equal(waiting, n - 1);
@@ -326,7 +298,7 @@ static void test_in_use(void **state)
 	assert_null(seen_find(&after, "region", v[5].x, v[5].z));
 	seen_free(&after);
 	/* Back, while a server runs: waits; a second mv into the trash ends that. */
-	server = serve(&pl);
+	server = world_serve(pl.world);
 	list_ids(p, 1u << TRASH_KEPT);
 	size_t kept = ids.n;
 	OK(prune_restore(p, ids.v, kept, &how, &res, e));
@@ -334,7 +306,7 @@ static void test_in_use(void **state)
 	OK(prune_chunks(p, "overworld", &v[5], 1, &how, &res, e));
 	assert_int_equal(res.cancelled, 1);
 	save_chunk(&pl, v[7].x, v[7].z, 11); /* regenerated meanwhile */
-	end(server);
+	world_end(server);
 	OK(prune_apply(p, &how, &res, e));
 	assert_int_equal(res.done, kept - 2);
 	assert_int_equal(res.occupied, 1);
@@ -373,11 +345,11 @@ static void test_apply_past_failure(void **state)
 	for (size_t i = 0; i < n; i++)
 		there += v[i].x < 0;
 	assert_true(there > 0 && there < n);
-	pid_t server = serve(&pl);
+	pid_t server = world_serve(pl.world);
 	struct prune *p = open_place(&pl);
 	OK(prune_chunks(p, "overworld", v, n, &how, &res, e));
 	assert_int_equal(res.deferred, n);
-	end(server);
+	world_end(server);
 	CLEANUP_FREE char *path = below_world(&pl, "region/r.-1.0.mca");
 	CLEANUP_FREE char *aside = below_world(&pl, "aside");
 	assert_int_equal(rename(path, aside), 0);
@@ -456,7 +428,7 @@ static void test_put(void **state)
 	/* While a server runs it waits; asked for twice, the later one. */
 	list_ids(p, 1u << TRASH_KEPT);
 	size_t kept = ids.n;
-	pid_t server = serve(&pl);
+	pid_t server = world_serve(pl.world);
 	how.when_running = WHEN_RUNNING_DEFER;
 	for (size_t n = 100; n <= 200; n += 100) {
 		put_parts(&c, 5, 0, n, false);
@@ -465,7 +437,7 @@ static void test_put(void **state)
 		if (n == 100)
 			chunk_parts_free(&c);
 	}
-	end(server);
+	world_end(server);
 	list_ids(p, 1u << TRASH_RESTORE_WAITS);
 	assert_int_equal(ids.n, 1);
 	OK(prune_apply(p, &how, &res, e));
