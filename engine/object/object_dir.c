@@ -261,9 +261,7 @@ static int dir_space(struct object_place *p, uint64_t *ret, struct err *e)
 
 static bool dir_is_at(struct object_place *p, const struct stat *dir)
 {
-	struct stat own;
-	return fstat(place_of(p)->fd, &own) == 0 && own.st_dev == dir->st_dev &&
-	       own.st_ino == dir->st_ino;
+	return place_of(p)->dev == dir->st_dev && place_of(p)->ino == dir->st_ino;
 }
 
 static const struct object_ops dir_ops = {
@@ -323,6 +321,7 @@ static int must_be_empty(struct dir_place *d, struct err *e)
 
 int object_dir_open(struct object_place **ret, const char *path, bool create, struct err *e)
 {
+	struct stat st;
 	int r;
 	if (create && (r = io_mkdirs(path, 0700, e)) < 0)
 		return r;
@@ -337,8 +336,12 @@ int object_dir_open(struct object_place **ret, const char *path, bool create, st
 	    : d->fd < 0 && errno == ENOENT
 		    ? err_set(e, E_IO, ENOENT, "there is no store in '%s' (is its disk mounted? 'mcfs "
 			"init' makes a new one)", path)
-	    : d->fd < 0 ? err_set(e, E_IO, errno, "open store '%s'", path)
-			: 0;
+	    : d->fd < 0 || fstat(d->fd, &st) < 0 ? err_set(e, E_IO, errno, "open store '%s'", path)
+						  : 0;
+	if (r == 0) {
+		d->dev = st.st_dev;
+		d->ino = st.st_ino;
+	}
 	if (r == 0 && create)
 		r = must_be_empty(d, e);
 	if (r == 0 && create && mkdirat(d->fd, "tmp", 0700) < 0 && errno != EEXIST)

@@ -19,6 +19,8 @@ void dir_names_free(struct dir_names *d);
 struct dir_place {
 	struct object_place base;
 	int fd;
+	dev_t dev; /* of the directory itself */
+	ino_t ino;
 	char *path;
 	pthread_mutex_t m;	 /* guards what follows */
 	struct dir_names synced; /* directories whose names are durable for all we know */
