@@ -47,43 +47,43 @@ static int describe(struct snapshot *sn, const struct backup_options *opt, struc
 	return 0;
 }
 
+/* The entry of the source with this path in a snapshot of this host. */
+static bool source_entry(struct walk *w, const struct snapshot *sn, const char *host,
+	const char *path, struct entry *ret, struct plain **hold)
+{
+	if (strcmp(sn->host, host) != 0)
+		return false;
+	for (size_t k = 0; k < sn->n_sources; k++)
+		if (strcmp(sn->sources[k].path, path) == 0 &&
+			resolve_path(w->s, &w->in.coders[0], sn, sn->sources[k].name, ret, hold, NULL) == 0)
+			return true;
+	return false;
+}
+
 /* The same source in the newest snapshot of this host that has it. */
 static const struct content *find_old(struct walk *w, const struct snapshot_list *l,
 	const struct snapshot *sn, const struct snapshot_source *src, struct entry *ret,
 	struct plain **hold)
 {
-	for (size_t i = l->n; i-- > 0;) {
-		if (strcmp(l->v[i].host, sn->host) != 0)
-			continue;
-		for (size_t k = 0; k < l->v[i].n_sources; k++) {
-			const struct snapshot_source *o = &l->v[i].sources[k];
-			if (strcmp(o->path, src->path) == 0 &&
-				resolve_path(w->s, &w->in.coders[0], &l->v[i], o->name, ret, hold,
-					NULL) == 0)
-				return &ret->content;
-		}
-	}
+	for (size_t i = l->n; i-- > 0;)
+		if (source_entry(w, &l->v[i], sn->host, src->path, ret, hold))
+			return &ret->content;
 	return NULL;
 }
 
 /* Has the snapshot this source, with something in it? Damage in it is another command's business. */
-static bool had_something(struct walk *w, const struct snapshot *sn, const char *path)
+static bool had_something(struct walk *w, const struct snapshot *sn, const char *host,
+	const char *path)
 {
-	for (size_t k = 0; k < sn->n_sources; k++) {
-		CLEANUP_PLAIN struct plain *hold = NULL;
-		struct entry en, first;
-		struct tree_iter it;
-		if (strcmp(sn->sources[k].path, path) != 0 ||
-			resolve_path(w->s, &w->in.coders[0], sn, sn->sources[k].name, &en, &hold,
-				NULL) < 0 ||
-			en.type != NODE_DIR ||
-			tree_iter_open(&it, w->s, &w->in.coders[0], &en.content, 0, NULL) < 0)
-			continue;
-		bool some = tree_iter_next(&it, &first, NULL) == 1;
-		tree_iter_close(&it);
-		return some;
-	}
-	return false;
+	CLEANUP_PLAIN struct plain *hold = NULL;
+	struct entry en, first;
+	struct tree_iter it;
+	if (!source_entry(w, sn, host, path, &en, &hold) || en.type != NODE_DIR ||
+		tree_iter_open(&it, w->s, &w->in.coders[0], &en.content, 0, NULL) < 0)
+		return false;
+	bool some = tree_iter_next(&it, &first, NULL) == 1;
+	tree_iter_close(&it);
+	return some;
 }
 
 /* A source that has nothing in it but had is most likely a disk that is not mounted. It is told each
@@ -97,7 +97,7 @@ static void tell_if_emptied(struct walk *w, const struct snapshot_list *l,
 		c->others != before->others || c->unreadable != before->unreadable)
 		return;
 	for (size_t i = l->n; i-- > 0;) {
-		if (strcmp(l->v[i].host, sn->host) != 0 || !had_something(w, &l->v[i], path))
+		if (!had_something(w, &l->v[i], sn->host, path))
 			continue;
 		err_set(&own, E_CHANGED, 0, "is empty, and was not in snapshot %s: is its disk not mounted?",
 			l->v[i].name);
