@@ -60,16 +60,6 @@ int chunk_part_check(const struct chunk_part *p, int32_t x, int32_t z, struct er
 
 /* ---- folders ---- */
 
-int region_own(int fd, const struct stat *like, const char *path, struct err *e)
-{
-	if (fchown(fd, like->st_uid, like->st_gid) < 0 && errno != EPERM)
-		return err_set(e, E_IO, errno, "set the owner of '%s'", path);
-	/* The file is ours: where that is refused, the file system gives all files their modes. */
-	if (fchmod(fd, like->st_mode & 07777) < 0 && errno != EPERM && errno != ENOTSUP)
-		return err_set(e, E_IO, errno, "set the mode of '%s'", path);
-	return 0;
-}
-
 static int make_folder(const char *path, struct err *e)
 {
 	struct stat up;
@@ -83,7 +73,7 @@ static int make_folder(const char *path, struct err *e)
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || stat(above, &up) < 0)
 		return err_set(e, E_IO, errno, "'%s'", path);
-	int r = region_own(fd, &up, path, e);
+	int r = io_own(fd, &up, path, e);
 	if (r == 0)
 		r = io_fsync_dir(fd, ".", e);
 	return r < 0 ? r : io_fsync_dir(AT_FDCWD, above, e);
@@ -583,7 +573,7 @@ static int put_mcc(struct region_edit *r, unsigned slot, const struct buf *mcc, 
 	int rc = region_temp_open(r->folder, name, tmp, &fd, e);
 	if (rc < 0)
 		return rc;
-	rc = region_own(fd, &r->st, tmp, e);
+	rc = io_own(fd, &r->st, tmp, e);
 	if (rc == 0)
 		rc = io_write(fd, mcc->p, mcc->len, tmp, e);
 	if (rc < 0) {

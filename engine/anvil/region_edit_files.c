@@ -74,7 +74,7 @@ int region_edit_create(struct region_edit **ret, struct region_folder *f, int32_
 		r = region_temp_open(f, name, tmp, &fd, e);
 	if (r < 0)
 		return r;
-	r = region_own(fd, like ? like : &st, tmp, e);
+	r = io_own(fd, like ? like : &st, tmp, e);
 	if (r == 0)
 		r = write_empty(fd, tmp, header, size, e);
 	if (r < 0) {
@@ -172,7 +172,7 @@ static int write_packed(struct region_edit *r, int fd, const char *tmp, const st
 	if (rc == 0)
 		rc = io_pwrite(fd, header, sizeof header, 0, tmp, e);
 	if (rc == 0)
-		rc = region_own(fd, &r->st, tmp, e);
+		rc = io_own(fd, &r->st, tmp, e);
 	return rc < 0 ? rc : copy_xattrs(r->fd, fd, r->path, e);
 }
 

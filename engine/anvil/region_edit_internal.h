@@ -38,8 +38,6 @@ int region_edit_map(struct region_edit *r, struct err *e) MUST_CHECK;
 /* A new temporary file for `name` in the folder; tmp has room for the name. */
 int region_temp_open(struct region_folder *f, const char *name, char tmp[128], int *ret_fd,
 	struct err *e) MUST_CHECK;
-/* Owner and mode; not being allowed to give files away is no failure. */
-int region_own(int fd, const struct stat *like, const char *path, struct err *e) MUST_CHECK;
 /* fsync, close, rename over `name`, fsync of the folder. The temporary file is gone after failure. */
 int region_temp_publish(struct region_folder *f, int *fd, const char *tmp, const char *name,
 	struct err *e) MUST_CHECK;

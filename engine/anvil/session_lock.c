@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 
 #include "engine/anvil/region.h"
 #include "engine/base/cleanup.h"
+#include "engine/base/io.h"
 
 #define LOCK_NAME "session.lock"
 #define FOLDER_DEPTH 10 /* dimensions/NAMESPACE/PATH../region */
@@ -249,24 +249,18 @@ int session_lock_unused(const char *folder, struct err *e)
 	return r < 0 || !used ? r : refuse(folder, &user, e);
 }
 
-static void go_up(char *path)
-{
-	const char *up = dirname(path);
-	memmove(path, up, strlen(up) + 1); /* in place already, but for "." */
-}
-
 int session_lock_unused_above(const char *folder, struct err *e)
 {
 	CLEANUP_FREE char *there = strdup(*folder ? folder : "."), *path = NULL;
 	if (!there)
 		return err_set(e, E_NOMEM, 0, "no memory for a path");
 	while (!(path = realpath(there, NULL)) && errno == ENOENT && strcmp(there, ".") != 0)
-		go_up(there);
+		io_go_up(there);
 	while (path) {
 		int r = session_lock_unused(path, e);
 		if (r < 0 || strcmp(path, "/") == 0)
 			return r;
-		go_up(path);
+		io_go_up(path);
 	}
 	return 0; /* whoever opens it will say what is wrong */
 }
@@ -280,11 +274,8 @@ static int create_lock_file(const char *world, const char *path, int *ret, struc
 	*ret = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (*ret < 0)
 		return errno == EEXIST ? E_EXISTS : err_set(e, E_IO, errno, "create '%s'", path);
-	/* Not root: it belongs to us, as every file that we make does. */
-	if ((fchown(*ret, st.st_uid, st.st_gid) < 0 && errno != EPERM) ||
-		(fchmod(*ret, st.st_mode & 0666) < 0 && errno != EPERM && errno != ENOTSUP))
-		return err_set(e, E_IO, errno, "create '%s'", path);
-	return 0;
+	st.st_mode &= 0666;
+	return io_own(*ret, &st, path, e);
 }
 
 static int open_lock_file(const char *world, const char *path, int *ret, struct err *e)

@@ -195,6 +195,21 @@ int io_mkdirs(const char *path, mode_t mode, struct err *e)
 	}
 }
 
+void io_go_up(char *path)
+{
+	const char *up = dirname(path);
+	memmove(path, up, strlen(up) + 1); /* in place already, but for "." */
+}
+
+int io_own(int fd, const struct stat *like, const char *path, struct err *e)
+{
+	if (fchown(fd, like->st_uid, like->st_gid) < 0 && errno != EPERM)
+		return err_set(e, E_IO, errno, "set the owner of '%s'", path);
+	if (fchmod(fd, like->st_mode & 07777) < 0 && !io_unknown_here(errno))
+		return err_set(e, E_IO, errno, "set the mode of '%s'", path);
+	return 0;
+}
+
 int io_sync_parents(const char *path, struct err *e)
 {
 	CLEANUP_FREE char *copy = strdup(path);
@@ -209,7 +224,6 @@ int io_sync_parents(const char *path, struct err *e)
 			return err_pass(e, &own);
 		if (strcmp(copy, "/") == 0 || strcmp(copy, ".") == 0)
 			return 0;
-		char *up = dirname(copy);
-		memmove(copy, up, strlen(up) + 1);
+		io_go_up(copy);
 	}
 }

@@ -4,8 +4,9 @@
 #ifndef MCFS_BASE_IO_H
 #define MCFS_BASE_IO_H
 
+#include <errno.h>
 #include <stdbool.h>
-#include <sys/types.h>
+#include <sys/stat.h>
 
 #include "engine/base/buf.h"
 
@@ -33,6 +34,16 @@ int io_publish(int dirfd, const char *tmp, const char *path, struct err *e) MUST
 /* fsync the directories that lead to `path`, itself included, up to "/" or, when it is relative, to the
  * one we are in: what io_mkdirs() made survives. */
 int io_sync_parents(const char *path, struct err *e) MUST_CHECK;
+/* To the path of the directory above, in place; not of "". "/" and "." stay. */
+void io_go_up(char *path);
+/* Is this how a file system says that it has no such thing: owners, modes, links, attributes? */
+static inline bool io_unknown_here(int sys)
+{
+	return sys == EPERM || sys == ENOTSUP;
+}
+/* Give a new file of ours owner and mode of another. Without root it belongs to us; where modes cannot
+ * be set, the file system gives them to all files. */
+int io_own(int fd, const struct stat *like, const char *path, struct err *e) MUST_CHECK;
 /* mkdir -p; existing directories are fine, other things are not. Not durable by itself. */
 int io_mkdirs(const char *path, mode_t mode, struct err *e) MUST_CHECK;
 /* fsync + close, both checked; *fd becomes -1 in any case. */

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/io.h"
 #include "engine/snapshot/xattrs.h"
 
 /* What could not be set, and the reason: the first that is more than "not here". */
@@ -18,7 +19,7 @@ struct missing {
 
 static void miss(struct missing *m, const char *what, int sys)
 {
-	bool failed = sys != EPERM && sys != ENOTSUP;
+	bool failed = !io_unknown_here(sys);
 	size_t n = strlen(m->what);
 	snprintf(m->what + n, sizeof m->what - n, "%s%s", n ? ", " : "", what);
 	if (!m->sys || (failed && !m->failed))

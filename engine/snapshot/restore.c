@@ -220,12 +220,6 @@ static int open_parent(struct run *w, const char *path, const char **ret_name)
 	}
 }
 
-/* Is this how a file system says that it knows no such thing? */
-static bool unknown_here(int sys)
-{
-	return sys == EPERM || sys == ENOTSUP;
-}
-
 static int make_link(struct run *w, const char *to, int dirfd, const char *name, struct err *e)
 {
 	const char *first;
@@ -235,7 +229,7 @@ static int make_link(struct run *w, const char *to, int dirfd, const char *name,
 		return err_set(e, E_IO, errno, "find '%s' to link to", to);
 	tmp_name(w, tmp);
 	if (linkat(from, first, dirfd, tmp, 0) < 0)
-		return err_set(e, unknown_here(errno) ? E_UNSUPPORTED : E_IO, errno, "link to '%s'",
+		return err_set(e, io_unknown_here(errno) ? E_UNSUPPORTED : E_IO, errno, "link to '%s'",
 			to);
 	return put_in_place(w, dirfd, tmp, name, e);
 }
@@ -389,7 +383,7 @@ static int restore_special(struct run *w, struct dir *d, const char *name, const
 			makedev(en->rdev_major, en->rdev_minor));
 	}
 	if (r < 0)
-		return err_set(e, unknown_here(errno) ? E_UNSUPPORTED : E_IO, errno, "make the %s",
+		return err_set(e, io_unknown_here(errno) ? E_UNSUPPORTED : E_IO, errno, "make the %s",
 			en->type == NODE_SYMLINK ? "symbolic link" : "special file");
 	int meta = metadata_apply(d->fd, tmp, en, e);
 	r = put_in_place(w, d->fd, tmp, name, meta < 0 ? NULL : e);
@@ -397,12 +391,18 @@ static int restore_special(struct run *w, struct dir *d, const char *name, const
 	return r < 0 ? r : meta;
 }
 
+static int restore_new(struct run *w, struct dir *d, const char *name, const struct entry *en,
+	struct err *e)
+{
+	return en->type == NODE_FILE ? restore_file(w, d, name, en, e)
+				     : restore_special(w, d, name, en, e);
+}
+
 /* A further name of a file where there are no hard links. */
 static int restore_copy(struct run *w, struct dir *d, const char *name, const struct entry *en,
 	const char *first, struct err *e)
 {
-	int r = en->type == NODE_FILE ? restore_file(w, d, name, en, e)
-				      : restore_special(w, d, name, en, e);
+	int r = restore_new(w, d, name, en, e);
 	return r < 0 ? r
 		     : err_set(e, E_UNSUPPORTED, 0,
 				"is a copy of '%s', no link to it: there are none here", first);
@@ -444,14 +444,11 @@ static int restore_leaf(struct run *w, struct dir *d, const char *name, const st
 	}
 	if (en->nlink > 1) {
 		const char *first = seen_links_find(&w->links, en->ino, en->dev);
-		int linked = first ? make_link(w, first, d->fd, name, e) : E_UNSUPPORTED;
-		if (linked != E_UNSUPPORTED)
-			return linked;
+		int r = first ? make_link(w, first, d->fd, name, e) : 0;
 		if (first)
-			return restore_copy(w, d, name, en, first, e);
+			return r == E_UNSUPPORTED ? restore_copy(w, d, name, en, first, e) : r;
 	}
-	int r = en->type == NODE_FILE ? restore_file(w, d, name, en, e)
-				      : restore_special(w, d, name, en, e);
+	int r = restore_new(w, d, name, en, e);
 	if (r == 0 && en->nlink > 1) {
 		/* It must be in place before others can link to it. */
 		r = seen_links_add(&w->links, en->ino, en->dev, path_of(w), e);
